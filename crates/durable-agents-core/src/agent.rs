@@ -1,0 +1,239 @@
+//! The trait an author implements.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::connection::Connection;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::http::{Request, Response, StatusCode};
+use crate::message::Message;
+use crate::rpc::Callable;
+
+/// A stateful agent: one instance for each name, with its own storage, sockets and thread of control.
+///
+/// Implement it with `#[agent]` on the `impl` block: the attribute fills in what is not written (types default to `()`, `new`
+/// to [`Default`], `CLASS` to the struct's name) and exports the Durable Object class.
+///
+/// # How hooks run
+/// - One at a time in the sense of one thread, interleaved at every `.await`. What must not be torn apart goes between two of them.
+/// - [`on_start`](Self::on_start) ends before anything else begins; [`on_connect`](Self::on_connect) ends before that connection's
+///   first [`on_message`](Self::on_message).
+/// - An error or a panic costs the event it happened in, and nothing else: it is logged with its place, the error hook named
+///   below is told, and the client sees what the protocol says and no internals.
+/// - Fields of the struct are memory: gone at hibernation, eviction and deploy. What must survive goes into the state, into a
+///   connection's state or into SQL.
+#[allow(async_fn_in_trait, reason = "an object lives on one thread; its futures are never sent")]
+pub trait Agent: Sized + 'static {
+    /// State shared with every client, persisted as JSON. `()` with no [`initial_state`](Self::initial_state): an agent without.
+    type State: Serialize + DeserializeOwned + Clone + 'static;
+
+    /// State of one connection, persisted as JSON in its attachment: survives hibernation, gone when the socket closes.
+    type ConnectionState: Serialize + DeserializeOwned + Clone + 'static;
+
+    /// What a caller may pass when it addresses the agent by name; reaches [`on_start`](Self::on_start).
+    type Props: Serialize + DeserializeOwned + Clone + 'static;
+
+    /// Name of the exported class, `class_name` in `wrangler.toml`.
+    const CLASS: &'static str;
+
+    /// Options that hold for every instance.
+    const OPTIONS: AgentOptions = AgentOptions::new();
+
+    /// Builds the struct, once per wake. The context can read the name and storage; there is no connection yet.
+    fn new(cx: &Context<Self>) -> Self;
+
+    /// State until the first [`set_state`](Context::set_state). `None`: no state, and no state frame.
+    ///
+    /// Runs when the state is first read or a protocol connection arrives; the result is validated, persisted, broadcast and
+    /// reported like any other change.
+    fn initial_state(&self) -> Option<Self::State> {
+        None
+    }
+
+    /// Methods that clients may call, by name.
+    fn callables() -> &'static [Callable<Self>] {
+        &[]
+    }
+
+    /// Once per wake, before anything else reaches the agent.
+    ///
+    /// `props` are those of the call that caused the wake. If it fails, that event fails, and the next one builds a new struct and
+    /// tries again. Errors go to [`on_error`](Self::on_error).
+    async fn on_start(&self, cx: &Context<Self>, props: Option<Self::Props>) -> Result<()> {
+        let _ = (cx, props);
+        Ok(())
+    }
+
+    /// An HTTP request that is no WebSocket upgrade. The default answers 404 `Not implemented`.
+    ///
+    /// Sees the original method, URL, headers and body. Errors go to [`on_error`](Self::on_error), the client gets a plain 500.
+    async fn on_request(&self, cx: &Context<Self>, request: Request) -> Result<Response> {
+        let _ = (cx, request);
+        Ok(Response::text("Not implemented").with_status(StatusCode::NOT_FOUND))
+    }
+
+    /// A WebSocket was accepted; `request` is the upgrade request.
+    ///
+    /// The client gets its `101` when this ends: the official client gives up after 4 s. Protocol frames have been queued before
+    /// it, so what is sent here arrives after them. If it fails, the client gets an `error` frame and close code 1011;
+    /// [`on_connection_error`](Self::on_connection_error) is told and [`on_close`](Self::on_close) still runs.
+    async fn on_connect(&self, cx: &Context<Self>, connection: &Connection<Self>, request: &Request) -> Result<()> {
+        let _ = (cx, connection, request);
+        Ok(())
+    }
+
+    /// A text or binary message that is no protocol frame.
+    ///
+    /// Messages of one connection enter in order; one that waits lets later ones pass. Errors go to
+    /// [`on_connection_error`](Self::on_connection_error), the socket stays open.
+    async fn on_message(&self, cx: &Context<Self>, connection: &Connection<Self>, message: Message) -> Result<()> {
+        let _ = (cx, connection, message);
+        Ok(())
+    }
+
+    /// Exactly once for each connection whose [`on_connect`](Self::on_connect) began, however it ended.
+    ///
+    /// The connection's state is still readable; it is no longer in lists and broadcasts. After a crash of the whole process it
+    /// does not run: there is nobody left to run it.
+    async fn on_close(&self, cx: &Context<Self>, connection: &Connection<Self>, close: &Close) -> Result<()> {
+        let _ = (cx, connection, close);
+        Ok(())
+    }
+
+    /// The socket failed, or a hook of that connection returned an error or panicked. It has been logged already.
+    async fn on_connection_error(&self, cx: &Context<Self>, connection: &Connection<Self>, error: &Error) -> Result<()> {
+        let _ = (cx, connection, error);
+        Ok(())
+    }
+
+    /// Any other failure: a request, [`on_start`](Self::on_start), [`on_state_changed`](Self::on_state_changed). It has been logged
+    /// already, and decides nothing about others.
+    async fn on_error(&self, cx: &Context<Self>, error: &Error) -> Result<()> {
+        let _ = (cx, error);
+        Ok(())
+    }
+
+    /// Tags under which [`connections_tagged`](Context::connections_tagged) finds this connection; its id always is one.
+    ///
+    /// Runs before the socket is accepted: connection state can be set here, nothing can be sent. At most 9, each 1–256 bytes;
+    /// otherwise the connect fails with a text that names the tag and the limit.
+    async fn connection_tags(
+        &self,
+        cx: &Context<Self>,
+        connection: &Connection<Self>,
+        request: &Request,
+    ) -> Result<Vec<String>> {
+        let _ = (cx, connection, request);
+        Ok(Vec::new())
+    }
+
+    /// Whether `cf_agent_*` frames go to this connection, now and after hibernation. Runs before the socket is accepted.
+    async fn should_send_protocol_messages(
+        &self,
+        cx: &Context<Self>,
+        connection: &Connection<Self>,
+        request: &Request,
+    ) -> Result<bool> {
+        let _ = (cx, connection, request);
+        Ok(true)
+    }
+
+    /// Whether this connection may not change the state, by its own frame or through what it calls. Runs before the socket is
+    /// accepted; [`Connection::set_readonly`] changes it later.
+    async fn should_connection_be_readonly(
+        &self,
+        cx: &Context<Self>,
+        connection: &Connection<Self>,
+        request: &Request,
+    ) -> Result<bool> {
+        let _ = (cx, connection, request);
+        Ok(false)
+    }
+
+    /// Refuses a state by returning an error: nothing is persisted, nothing broadcast.
+    ///
+    /// Not `async`, so that nothing comes between the check and the write. A client whose frame was refused gets
+    /// `cf_agent_state_error`; server code gets [`StateError::Rejected`](crate::StateError::Rejected).
+    fn validate_state_change(&self, cx: &Context<Self>, next: &Self::State, source: &Source<Self>) -> Result<()> {
+        let _ = (cx, next, source);
+        Ok(())
+    }
+
+    /// After a state was persisted and broadcast. An error undoes nothing and goes to [`on_error`](Self::on_error).
+    ///
+    /// It begins before the setter returns; what it awaits outlives the event. Setting the state here without a condition is an
+    /// endless loop.
+    async fn on_state_changed(&self, cx: &Context<Self>, state: &Self::State, source: &Source<Self>) -> Result<()> {
+        let _ = (cx, state, source);
+        Ok(())
+    }
+}
+
+/// Options of an agent class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentOptions {
+    pub(crate) hibernate: bool,
+    pub(crate) send_identity_on_connect: bool,
+}
+
+impl AgentOptions {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self { hibernate: true, send_identity_on_connect: true }
+    }
+
+    /// Whether the object may leave memory while sockets stay open. Default `true`.
+    ///
+    /// `false` keeps it in memory, and on the bill, for as long as a socket is open; an eviction then closes all of them.
+    #[must_use]
+    pub const fn hibernate(mut self, hibernate: bool) -> Self {
+        self.hibernate = hibernate;
+        self
+    }
+
+    /// Whether a new protocol connection is told the instance's name and class. Default `true`.
+    ///
+    /// Without it, `ready` of the official client never resolves; state and calls work.
+    #[must_use]
+    pub const fn send_identity_on_connect(mut self, send: bool) -> Self {
+        self.send_identity_on_connect = send;
+        self
+    }
+}
+
+impl Default for AgentOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Who changed the state.
+#[derive(Debug)]
+pub enum Source<A: Agent> {
+    /// Code of the agent.
+    Server,
+    /// A client, by a state frame on this connection.
+    Connection(Connection<A>),
+}
+
+impl<A: Agent> Source<A> {
+    /// Id of the connection, or `server`.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Server => "server",
+            Self::Connection(connection) => connection.id(),
+        }
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Close {
+    /// The close code: the peer's, 1005 if it gave none, 1006 if the connection was lost.
+    pub code: u16,
+    /// The reason; empty if none was given.
+    pub reason: String,
+    /// Whether both sides shook hands.
+    pub was_clean: bool,
+}

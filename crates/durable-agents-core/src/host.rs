@@ -1,0 +1,226 @@
+//! The port: everything the core asks of the world it runs in.
+//!
+//! Two adapters implement it: `durable-agents` for workerd, [`testing`](crate::testing) for plain `cargo test`. An adapter
+//! translates and decides nothing; whatever the protocol says is decided above this line.
+
+use std::any::Any;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::future::LocalBoxFuture;
+
+use crate::http::{Request, Response};
+use crate::message::Payload;
+
+/// One object instance's view of its platform.
+///
+/// Created by the adapter for each wake, and dropped with the object's memory.
+pub trait Host: 'static {
+    /// Name the object was addressed by.
+    ///
+    /// `None` for an id that was not made from a name, and for names over 1,024 bytes, which the platform does not hand out.
+    fn name(&self) -> Option<String>;
+
+    /// Unix time in milliseconds. On workerd it stands still while code runs.
+    fn now_ms(&self) -> u64;
+
+    /// Fills `bytes` with randomness that is fit for identifiers nobody may guess.
+    fn fill_random(&self, bytes: &mut [u8]);
+
+    /// Writes one line to the log of the platform.
+    fn log(&self, level: Level, line: &str);
+
+    /// The object's SQLite database.
+    fn store(&self) -> &dyn Store;
+
+    /// The alarm clock of this object.
+    ///
+    /// # Errors
+    /// Whatever the platform reports; nothing has changed then.
+    fn set_alarm(&self, at_ms: Option<u64>) -> Result<(), HostError>;
+
+    /// Sockets accepted for hibernation, in any ready state; with a tag, only those accepted with it.
+    ///
+    /// Sockets accepted with `hibernate = false` are not in it.
+    ///
+    /// # Errors
+    /// Whatever the platform reports.
+    fn sockets(&self, tag: Option<&str>) -> Result<Vec<Rc<dyn Socket>>, HostError>;
+
+    /// Runs `work` to its end beside the current event, and keeps the object in memory for it.
+    fn spawn(&self, work: LocalBoxFuture<'static, ()>);
+
+    /// Ends after `duration`.
+    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()>;
+
+    /// A variable or secret of the worker, as text. `None` if there is none of that name or it is no text.
+    fn var(&self, name: &str) -> Option<String>;
+
+    /// Sends `request` to another agent.
+    fn fetch_agent(&self, target: &Target, request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>>;
+
+    /// The adapter itself, for its own extensions of [`Context`](crate::Context).
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// One instance of one agent class, and where it should live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Name of the Durable Object binding.
+    pub binding: String,
+    /// Instance name.
+    pub name: String,
+    /// Jurisdiction and location hint.
+    pub placement: Placement,
+}
+
+/// Where an object may live and where it should be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Placement {
+    /// Jurisdiction in which the id is made, `eu` for instance. The same name in another jurisdiction is another instance.
+    pub jurisdiction: Option<String>,
+    /// `wnam enam sam weur eeur apac oc afr me`; matters for the first contact only.
+    pub location_hint: Option<String>,
+}
+
+/// A WebSocket handshake that the platform has handed over and that nobody has answered yet.
+pub trait Upgrade {
+    /// Accepts the server's end of the socket.
+    ///
+    /// `tags` are checked by the caller: at most ten, each 1–256 characters. With `hibernate`, events reach the runtime through
+    /// the object's own handlers; without, the adapter subscribes to them and the object stays in memory.
+    ///
+    /// # Errors
+    /// Whatever the platform reports, for instance too many sockets. Nothing has been accepted then.
+    fn accept(&self, tags: &[&str], hibernate: bool) -> Result<Rc<dyn Socket>, HostError>;
+}
+
+/// The server's end of an accepted WebSocket.
+pub trait Socket {
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// [`SocketError::Closed`] once either side has begun to close.
+    fn send(&self, payload: &Payload<'_>) -> Result<(), SocketError>;
+
+    /// Begins or answers the close handshake. `None` sends a close frame without a code.
+    ///
+    /// # Errors
+    /// [`SocketError::Closed`] if that has been done already.
+    fn close(&self, code: Option<u16>, reason: &str) -> Result<(), SocketError>;
+
+    /// Where the socket stands, as the platform tells it.
+    fn ready_state(&self) -> ReadyState;
+
+    /// The bytes stored last, also by an earlier incarnation of the object.
+    fn attachment(&self) -> Option<Vec<u8>>;
+
+    /// Stores bytes that survive hibernation; at most [`MAX_ATTACHMENT_BYTES`](crate::attachment::MAX_ATTACHMENT_BYTES), which the
+    /// caller has checked.
+    ///
+    /// # Errors
+    /// Whatever the platform reports; the earlier bytes stay.
+    fn set_attachment(&self, bytes: &[u8]) -> Result<(), SocketError>;
+
+    /// The key that [`set_key`](Self::set_key) left on this very socket during this wake.
+    fn key(&self) -> Option<u64>;
+
+    /// Marks the socket, so that its next event finds its record without decoding the attachment. Below 2⁵³.
+    fn set_key(&self, key: u64);
+}
+
+/// The `readyState` of a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadyState {
+    /// Messages pass both ways.
+    Open,
+    /// One side has sent its close frame.
+    Closing,
+    /// Nothing passes any more.
+    Closed,
+}
+
+/// The object's SQLite database. All calls are synchronous, as they are on the platform.
+///
+/// Writes between two await points reach the disk together or not at all.
+pub trait Store {
+    /// Runs one statement and returns its rows.
+    ///
+    /// # Errors
+    /// SQLite's own message.
+    fn run(&self, sql: &str, params: &[SqlValue]) -> Result<Rows, HostError>;
+
+    /// Bytes that the database takes on disk.
+    fn size_bytes(&self) -> u64;
+}
+
+/// A value that SQLite stores.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the names are SQLite's own")]
+pub enum SqlValue {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+/// Rows of a query.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    /// Names of the columns, in order.
+    pub columns: Vec<String>,
+    /// One vector a row, as long as `columns`.
+    pub rows: Vec<Vec<SqlValue>>,
+    /// Rows this statement inserted, changed or deleted.
+    pub written: u64,
+}
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names are the console's own")]
+pub enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// Something the platform refused or could not do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostError {
+    /// The platform's own words. For the log, never for a client.
+    pub message: String,
+    /// Whether the platform says that the same call may succeed if it is made again.
+    pub retryable: bool,
+    /// Whether the object refused because it has too much to do: making the call again would add to it.
+    pub overloaded: bool,
+}
+
+impl HostError {
+    /// A failure that the platform gave no hints about.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), retryable: false, overloaded: false }
+    }
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for HostError {}
+
+/// Why a socket did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SocketError {
+    /// The peer has gone or one side has begun to close: a state, not a fault.
+    #[error("connection is closed")]
+    Closed,
+    /// The platform refused for a reason of its own.
+    #[error("socket failed: {0}")]
+    Platform(String),
+}

@@ -1,0 +1,419 @@
+//! Requests and responses, with bodies that are bytes or streams.
+//!
+//! Methods, statuses and headers are the [`http`] crate's types. A request's headers and body stay with the platform until
+//! somebody reads them, so an agent that looks at the path only pays for the path.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use futures::future::LocalBoxFuture;
+use futures::stream::LocalBoxStream;
+pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+mod form;
+mod url;
+
+pub use form::{FormData, FormField};
+pub use url::Url;
+
+/// Most bytes that [`Body::bytes`], [`Body::text`] and [`Body::json`] collect: 32 MiB.
+///
+/// An object has 128 MB of memory for everything. Larger bodies are for [`Body::into_stream`].
+/// Source: <https://developers.cloudflare.com/durable-objects/platform/limits/>
+pub const MAX_COLLECTED_BYTES: usize = 32 * 1024 * 1024;
+
+/// Why a body could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// Collecting it would take more memory than allowed; read it as a stream.
+    #[error("body is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit it met, in bytes.
+        limit: usize,
+    },
+    /// It is no UTF-8.
+    #[error("body is not UTF-8 text")]
+    NotText,
+    /// It is no JSON of the wanted shape.
+    #[error("body is not the expected JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// It is no form, or a broken one.
+    #[error("body is not a form: {0}")]
+    Form(String),
+    /// The other side went away, or the platform gave up.
+    #[error("body was cut: {0}")]
+    Cut(String),
+}
+
+/// A body: nothing, bytes, or a stream of them.
+#[derive(Default)]
+pub enum Body {
+    /// No body.
+    #[default]
+    Empty,
+    /// All of it at once.
+    Bytes(Bytes),
+    /// Piece by piece.
+    Stream(LocalBoxStream<'static, Result<Bytes, BodyError>>),
+}
+
+impl Body {
+    /// A body that is produced while it is sent.
+    pub fn stream(pieces: impl futures::Stream<Item = Result<Bytes, BodyError>> + 'static) -> Self {
+        Self::Stream(pieces.boxed_local())
+    }
+
+    /// All bytes.
+    ///
+    /// # Errors
+    /// [`BodyError::TooLarge`] above [`MAX_COLLECTED_BYTES`]; [`BodyError::Cut`].
+    pub async fn bytes(self) -> Result<Bytes, BodyError> {
+        self.bytes_up_to(MAX_COLLECTED_BYTES).await
+    }
+
+    /// All bytes, if they are no more than `limit`.
+    ///
+    /// # Errors
+    /// [`BodyError::TooLarge`], [`BodyError::Cut`].
+    pub async fn bytes_up_to(self, limit: usize) -> Result<Bytes, BodyError> {
+        match self {
+            Self::Empty => Ok(Bytes::new()),
+            Self::Bytes(bytes) if bytes.len() > limit => Err(BodyError::TooLarge { limit }),
+            Self::Bytes(bytes) => Ok(bytes),
+            Self::Stream(mut pieces) => {
+                let mut all = BytesMut::new();
+                while let Some(piece) = pieces.next().await {
+                    let piece = piece?;
+                    if piece.len() > limit.saturating_sub(all.len()) {
+                        return Err(BodyError::TooLarge { limit });
+                    }
+                    all.extend_from_slice(&piece);
+                }
+                Ok(all.freeze())
+            }
+        }
+    }
+
+    /// All of it as text.
+    ///
+    /// # Errors
+    /// Those of [`bytes`](Self::bytes), and [`BodyError::NotText`].
+    pub async fn text(self) -> Result<String, BodyError> {
+        String::from_utf8(self.bytes().await?.into()).map_err(|_| BodyError::NotText)
+    }
+
+    /// All of it as JSON.
+    ///
+    /// # Errors
+    /// Those of [`bytes`](Self::bytes), and [`BodyError::Json`].
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T, BodyError> {
+        Ok(serde_json::from_slice(&self.bytes().await?)?)
+    }
+
+    /// The body as a stream, whatever it was.
+    pub fn into_stream(self) -> LocalBoxStream<'static, Result<Bytes, BodyError>> {
+        match self {
+            Self::Empty => futures::stream::empty().boxed_local(),
+            Self::Bytes(bytes) => futures::stream::iter([Ok(bytes)]).boxed_local(),
+            Self::Stream(pieces) => pieces,
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self::Bytes(text.into())
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Self::Bytes(Bytes::from_static(text.as_bytes()))
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes.into())
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+/// Where a request's headers and body are until somebody asks: the part of a [`Request`] that an adapter supplies.
+pub trait RequestSource {
+    /// One header; several of one name joined by `, `.
+    fn header(&self, name: &str) -> Option<String>;
+    /// All headers.
+    fn headers(&self) -> HeaderMap;
+    /// The body; [`Body::Empty`] if there is none or it has been taken.
+    fn take_body(&mut self) -> Body;
+    /// The body as a form, `multipart/form-data` or `application/x-www-form-urlencoded`.
+    fn form_data(&mut self) -> LocalBoxFuture<'static, Result<FormData, BodyError>>;
+    /// The adapter's own form of the request.
+    fn as_any(&self) -> &dyn std::any::Any;
+}
+
+/// A request, as it came from outside or as it goes to another agent.
+pub struct Request {
+    method: Method,
+    url: Url,
+    // What was set or removed here, over what the source holds.
+    set: HeaderMap,
+    removed: Vec<HeaderName>,
+    source: Box<dyn RequestSource>,
+}
+
+impl Request {
+    /// A request to send: to another agent, or in a test.
+    ///
+    /// `url` may be absolute or a path; a path is read as one of `https://agent`.
+    pub fn new(method: Method, url: &str, body: impl Into<Body>) -> Self {
+        let source = Box::new(Owned { headers: HeaderMap::new(), body: body.into() });
+        Self::from_source(method, Url::parse(url), source)
+    }
+
+    /// A `GET` to send.
+    pub fn get(url: &str) -> Self {
+        Self::new(Method::GET, url, Body::Empty)
+    }
+
+    /// A `POST` to send, with `value` as its JSON body.
+    ///
+    /// # Errors
+    /// `value` cannot be written as JSON.
+    pub fn post_json(url: &str, value: &impl Serialize) -> Result<Self, serde_json::Error> {
+        let request = Self::new(Method::POST, url, serde_json::to_vec(value)?);
+        Ok(request.with_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json")))
+    }
+
+    /// For adapters: a request whose headers and body are still with the platform.
+    pub fn from_source(method: Method, url: Url, source: Box<dyn RequestSource>) -> Self {
+        Self { method, url, set: HeaderMap::new(), removed: Vec::new(), source }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The complete URL, as the client asked for it.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The path of the URL, still percent-encoded.
+    pub fn path(&self) -> &str {
+        self.url.path()
+    }
+
+    /// One header as text; several of one name joined by `, `. `None` if it is not there or no text.
+    pub fn header(&self, name: &str) -> Option<String> {
+        if let Some(value) = self.set.get(name) {
+            return value.to_str().ok().map(str::to_owned);
+        }
+        if self.removed.iter().any(|removed| removed.as_str().eq_ignore_ascii_case(name)) {
+            return None;
+        }
+        self.source.header(name)
+    }
+
+    /// All headers. On workerd this copies every one of them; [`header`](Self::header) is cheaper for one or two.
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = self.source.headers();
+        for name in &self.removed {
+            headers.remove(name);
+        }
+        for (name, value) in &self.set {
+            headers.insert(name.clone(), value.clone());
+        }
+        headers
+    }
+
+    /// Replaces one header.
+    pub fn set_header(&mut self, name: HeaderName, value: HeaderValue) {
+        self.set.insert(name, value);
+    }
+
+    /// The same request with one header replaced.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.set_header(name, value);
+        self
+    }
+
+    /// Takes one header away, so that nobody after this sees it.
+    pub fn remove_header(&mut self, name: HeaderName) {
+        self.set.remove(&name);
+        self.removed.push(name);
+    }
+
+    /// What was [set](Self::set_header) on this request, and what was [removed](Self::remove_header). For adapters.
+    pub fn header_changes(&self) -> (&HeaderMap, &[HeaderName]) {
+        (&self.set, &self.removed)
+    }
+
+    /// Whether this asks for a WebSocket: an `Upgrade` header of `websocket`, in any case.
+    pub fn is_upgrade(&self) -> bool {
+        self.header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+    }
+
+    /// The body. Empty from the second call on.
+    pub fn take_body(&mut self) -> Body {
+        self.source.take_body()
+    }
+
+    /// The body as bytes, at most [`MAX_COLLECTED_BYTES`].
+    ///
+    /// # Errors
+    /// Those of [`Body::bytes`].
+    pub async fn bytes(mut self) -> Result<Bytes, BodyError> {
+        self.take_body().bytes().await
+    }
+
+    /// The body as text, at most [`MAX_COLLECTED_BYTES`].
+    ///
+    /// # Errors
+    /// Those of [`Body::text`].
+    pub async fn text(mut self) -> Result<String, BodyError> {
+        self.take_body().text().await
+    }
+
+    /// The body as JSON, at most [`MAX_COLLECTED_BYTES`].
+    ///
+    /// # Errors
+    /// Those of [`Body::json`].
+    pub async fn json<T: DeserializeOwned>(mut self) -> Result<T, BodyError> {
+        self.take_body().json().await
+    }
+
+    /// The body as a form: `multipart/form-data` or `application/x-www-form-urlencoded`.
+    ///
+    /// # Errors
+    /// [`BodyError::Form`] for another content type or a broken form, [`BodyError::Cut`].
+    pub async fn form_data(mut self) -> Result<FormData, BodyError> {
+        self.source.form_data().await
+    }
+
+    /// The adapter's part. For adapters and their extensions.
+    pub fn source(&self) -> &dyn RequestSource {
+        self.source.as_ref()
+    }
+}
+
+impl fmt::Debug for Request {
+    // No headers and no query: they carry tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Request({} {})", self.method, self.url.path())
+    }
+}
+
+/// Headers and body of a request that was made here.
+struct Owned {
+    headers: HeaderMap,
+    body: Body,
+}
+
+impl RequestSource for Owned {
+    fn header(&self, name: &str) -> Option<String> {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    }
+
+    fn headers(&self) -> HeaderMap {
+        self.headers.clone()
+    }
+
+    fn take_body(&mut self) -> Body {
+        std::mem::take(&mut self.body)
+    }
+
+    fn form_data(&mut self) -> LocalBoxFuture<'static, Result<FormData, BodyError>> {
+        Box::pin(async { Err(BodyError::Form("this request was made here and never sent".to_owned())) })
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+/// An answer.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Response {
+    /// Status; 200 unless set.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Body,
+}
+
+impl Response {
+    /// An answer without a body.
+    pub fn empty(status: StatusCode) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    /// `200` with `text/plain;charset=UTF-8`.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::of("text/plain;charset=UTF-8", text.into())
+    }
+
+    /// `200` with `application/json`.
+    ///
+    /// # Errors
+    /// `value` cannot be written as JSON.
+    pub fn json(value: &impl Serialize) -> Result<Self, serde_json::Error> {
+        Ok(Self::of("application/json", serde_json::to_vec(value)?))
+    }
+
+    /// The same answer with another status.
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// The same answer with one header replaced.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    fn of(content_type: &'static str, body: impl Into<Body>) -> Self {
+        Self { body: body.into(), ..Self::default() }.with_header(header::CONTENT_TYPE, HeaderValue::from_static(content_type))
+    }
+}
+
+impl From<http::Response<Body>> for Response {
+    fn from(response: http::Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        Self { status: parts.status, headers: parts.headers, body }
+    }
+}
+
+impl From<Response> for http::Response<Body> {
+    fn from(response: Response) -> Self {
+        let mut converted = Self::new(response.body);
+        *converted.status_mut() = response.status;
+        *converted.headers_mut() = response.headers;
+        converted
+    }
+}

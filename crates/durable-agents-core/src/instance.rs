@@ -1,0 +1,265 @@
+//! One instance of one agent: the only place where the runtime meets the agent's type.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll};
+
+use futures::future::LocalBoxFuture;
+use futures::task::noop_waker_ref;
+use serde::de::DeserializeOwned;
+
+use crate::agent::{Agent, Close, Source};
+use crate::connection::Connection;
+use crate::context::Context;
+use crate::error::{Error, Result, StateError, error};
+use crate::guard::{guard, guard_sync};
+use crate::host::Host;
+use crate::http::{Request, Response};
+use crate::link::Link;
+use crate::message::{Message, Payload};
+use crate::rpc::{Answer, Args, Call};
+use crate::shell::Shell;
+use crate::{state, wire};
+
+/// A hook's future, behind the wall against panics.
+pub(crate) type Hook<T> = LocalBoxFuture<'static, Result<T>>;
+
+/// An instance whose agent type has been forgotten: the runtime is compiled once, not once for each agent.
+pub(crate) trait Entity: Any {
+    fn shell(&self) -> &Shell;
+    /// Builds the agent anew.
+    fn create(self: Rc<Self>) -> Result<()>;
+    /// Drops the agent, so that nothing reaches it before the next start.
+    fn discard(&self);
+    fn on_start(self: Rc<Self>, props: Option<String>) -> Hook<()>;
+    fn on_request(self: Rc<Self>, request: Request) -> Hook<Response>;
+    fn on_connect(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<()>;
+    fn on_message(self: Rc<Self>, link: Rc<Link>, message: Message) -> Hook<()>;
+    fn on_close(self: Rc<Self>, link: Rc<Link>, close: Close) -> Hook<()>;
+    fn on_connection_error(self: Rc<Self>, link: Rc<Link>, error: Error) -> Hook<()>;
+    fn on_error(self: Rc<Self>, error: Error) -> Hook<()>;
+    fn connection_tags(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<Vec<String>>;
+    fn sends_protocol_messages(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<bool>;
+    fn is_readonly(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<bool>;
+    /// The state's JSON text, after setting the initial state if need be.
+    fn state_json(self: Rc<Self>) -> Result<Option<Rc<str>>, StateError>;
+    /// Sets the state as a client sent it.
+    fn set_client_state(self: Rc<Self>, link: Rc<Link>, json: &str) -> Result<(), StateError>;
+    /// `None`: no such method.
+    fn call(self: Rc<Self>, link: Rc<Link>, method: &str, args: Args) -> Option<Hook<Answer>>;
+}
+
+pub(crate) struct Instance<A: Agent> {
+    pub(crate) shell: Shell,
+    agent: RefCell<Option<Rc<A>>>,
+    state: RefCell<Cached<A::State>>,
+}
+
+/// What memory knows of the state row.
+enum Cached<S> {
+    Unread,
+    Absent,
+    Present(Rc<S>, Rc<str>),
+}
+
+impl<A: Agent> Instance<A> {
+    pub(crate) fn new(host: Rc<dyn Host>) -> Self {
+        Self { shell: Shell::new(host, A::CLASS, A::OPTIONS), agent: RefCell::new(None), state: RefCell::new(Cached::Unread) }
+    }
+
+    pub(crate) fn connection(self: &Rc<Self>, link: Rc<Link>) -> Connection<A> {
+        Connection { link, instance: Rc::clone(self) }
+    }
+
+    fn context(self: &Rc<Self>, origin: Option<&Rc<Link>>) -> Context<A> {
+        Context { instance: Rc::clone(self), origin: origin.cloned() }
+    }
+
+    fn agent(&self) -> Result<Rc<A>> {
+        self.agent.borrow().clone().ok_or_else(|| error!("the agent has not started"))
+    }
+
+    /// The state and its JSON text.
+    pub(crate) fn state(self: &Rc<Self>) -> Result<Option<(Rc<A::State>, Rc<str>)>, StateError> {
+        match &*self.state.borrow() {
+            Cached::Present(state, json) => return Ok(Some((Rc::clone(state), Rc::clone(json)))),
+            Cached::Absent => return Ok(None),
+            Cached::Unread => {}
+        }
+        let store = self.shell.host.store();
+        if let Some(json) = state::read(store)? {
+            match decode::<A::State>(&json) {
+                Ok(state) => {
+                    let (state, json) = (Rc::new(state), Rc::from(json));
+                    self.state.replace(Cached::Present(Rc::clone(&state), Rc::clone(&json)));
+                    return Ok(Some((state, json)));
+                }
+                Err(wrong) => {
+                    self.shell.log_failure("read state", None, &wrong.into());
+                    state::set_aside(store)?;
+                }
+            }
+        }
+        // Nobody to ask while the agent is being built.
+        let Ok(agent) = self.agent() else { return Ok(None) };
+        let initial = guard_sync(|| Ok(agent.initial_state())).map_err(StateError::Rejected)?;
+        let Some(initial) = initial else {
+            self.state.replace(Cached::Absent);
+            return Ok(None);
+        };
+        self.commit_state(initial, Source::Server)?;
+        match &*self.state.borrow() {
+            Cached::Present(state, json) => Ok(Some((Rc::clone(state), Rc::clone(json)))),
+            Cached::Absent | Cached::Unread => Ok(None),
+        }
+    }
+
+    /// Forgets what memory knows of the state, so that the next look reads the row.
+    pub(crate) fn forget_state(&self) {
+        self.state.replace(Cached::Unread);
+    }
+
+    /// Validate, persist, remember, broadcast, report: in this order, so that a crash between any two shows nobody what was not
+    /// stored.
+    pub(crate) fn commit_state(self: &Rc<Self>, next: A::State, source: Source<A>) -> Result<(), StateError> {
+        let origin = match &source {
+            Source::Server => None,
+            Source::Connection(connection) => Some(Rc::clone(&connection.link)),
+        };
+        let cx = self.context(origin.as_ref());
+        let agent = self.agent().map_err(StateError::Rejected)?;
+        guard_sync(|| agent.validate_state_change(&cx, &next, &source)).map_err(StateError::Rejected)?;
+        let json = serde_json::to_string(&next).map_err(|error| StateError::Shape(error.to_string()))?;
+        state::write(self.shell.host.store(), &json)?;
+        let next = Rc::new(next);
+        let frame = wire::server::state(&json);
+        self.state.replace(Cached::Present(Rc::clone(&next), json.into()));
+        // By socket, not by id: a twin under the same id wants to know.
+        let is_source = |link: &Rc<Link>| origin.as_ref().is_some_and(|origin| Rc::ptr_eq(origin, link));
+        let frame = Payload::from(frame);
+        self.shell.broadcast(&frame, |link| !link.flags().no_protocol && !is_source(link));
+        self.spawn("on_state_changed", async move { agent.on_state_changed(&cx, &next, &source).await });
+        Ok(())
+    }
+
+    /// Begins `work` at once, and goes on with it beside the current event if it has to wait. A failure goes to the error hook.
+    pub(crate) fn spawn(self: &Rc<Self>, event: &'static str, work: impl Future<Output = Result<()>> + 'static) {
+        let instance = Rc::clone(self);
+        let mut work: LocalBoxFuture<'static, ()> = Box::pin(async move {
+            if let Err(error) = guard(work).await {
+                instance.shell.log_failure(event, None, &error);
+                if let Err(error) = Rc::clone(&instance).on_error(error).await {
+                    instance.shell.log_failure("on_error", None, &error);
+                }
+            }
+        });
+        // The platform polls it again, with a waker of its own.
+        if let Poll::Pending = work.as_mut().poll(&mut TaskContext::from_waker(noop_waker_ref())) {
+            self.shell.host.spawn(work);
+        }
+    }
+}
+
+/// Reads JSON; the error names the path of the field that does not fit.
+fn decode<T: DeserializeOwned>(json: &str) -> Result<T, StateError> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| StateError::Shape(error.to_string()))?;
+    reader.end().map_err(|error| StateError::Shape(error.to_string()))?;
+    Ok(value)
+}
+
+/// A hook of the agent with its context and connection: what all the hooks below have in common.
+macro_rules! hook {
+    ($self:ident, $link:expr, |$agent:ident, $cx:ident, $connection:ident| $body:expr) => {{
+        let link: Rc<Link> = $link;
+        Box::pin(guard(async move {
+            let ($agent, $cx) = ($self.agent()?, $self.context(Some(&link)));
+            let $connection = $self.connection(link);
+            $body.await
+        }))
+    }};
+    ($self:ident, |$agent:ident, $cx:ident| $body:expr) => {
+        Box::pin(guard(async move {
+            let ($agent, $cx) = ($self.agent()?, $self.context(None));
+            $body.await
+        }))
+    };
+}
+
+impl<A: Agent> Entity for Instance<A> {
+    fn shell(&self) -> &Shell {
+        &self.shell
+    }
+
+    fn create(self: Rc<Self>) -> Result<()> {
+        let cx = self.context(None);
+        let agent = guard_sync(|| Ok(A::new(&cx)))?;
+        self.agent.replace(Some(Rc::new(agent)));
+        Ok(())
+    }
+
+    fn discard(&self) {
+        self.agent.replace(None);
+        self.forget_state();
+    }
+
+    fn on_start(self: Rc<Self>, props: Option<String>) -> Hook<()> {
+        hook!(self, |agent, cx| async {
+            let props = props.map(|json| decode::<A::Props>(&json)).transpose();
+            agent.on_start(&cx, props.map_err(|wrong| error!("props: {wrong}"))?).await
+        })
+    }
+
+    fn on_request(self: Rc<Self>, request: Request) -> Hook<Response> {
+        hook!(self, |agent, cx| agent.on_request(&cx, request))
+    }
+
+    fn on_connect(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<()> {
+        hook!(self, link, |agent, cx, connection| agent.on_connect(&cx, &connection, &request))
+    }
+
+    fn on_message(self: Rc<Self>, link: Rc<Link>, message: Message) -> Hook<()> {
+        hook!(self, link, |agent, cx, connection| agent.on_message(&cx, &connection, message))
+    }
+
+    fn on_close(self: Rc<Self>, link: Rc<Link>, close: Close) -> Hook<()> {
+        hook!(self, link, |agent, cx, connection| agent.on_close(&cx, &connection, &close))
+    }
+
+    fn on_connection_error(self: Rc<Self>, link: Rc<Link>, error: Error) -> Hook<()> {
+        hook!(self, link, |agent, cx, connection| agent.on_connection_error(&cx, &connection, &error))
+    }
+
+    fn on_error(self: Rc<Self>, error: Error) -> Hook<()> {
+        hook!(self, |agent, cx| agent.on_error(&cx, &error))
+    }
+
+    fn connection_tags(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<Vec<String>> {
+        hook!(self, link, |agent, cx, connection| agent.connection_tags(&cx, &connection, &request))
+    }
+
+    fn sends_protocol_messages(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<bool> {
+        hook!(self, link, |agent, cx, connection| agent.should_send_protocol_messages(&cx, &connection, &request))
+    }
+
+    fn is_readonly(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<bool> {
+        hook!(self, link, |agent, cx, connection| agent.should_connection_be_readonly(&cx, &connection, &request))
+    }
+
+    fn state_json(self: Rc<Self>) -> Result<Option<Rc<str>>, StateError> {
+        Ok(self.state()?.map(|(_, json)| json))
+    }
+
+    fn set_client_state(self: Rc<Self>, link: Rc<Link>, json: &str) -> Result<(), StateError> {
+        let next = decode(json)?;
+        let source = Source::Connection(self.connection(link));
+        self.commit_state(next, source)
+    }
+
+    fn call(self: Rc<Self>, link: Rc<Link>, method: &str, args: Args) -> Option<Hook<Answer>> {
+        let callable = A::callables().iter().find(|callable| callable.name == method)?;
+        Some(hook!(self, link, |agent, cx, connection| (callable.call)(Call { agent, cx, connection, args })))
+    }
+}

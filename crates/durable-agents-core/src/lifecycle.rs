@@ -1,0 +1,176 @@
+//! What must wait for what: events for the start, messages for their connection's connect hook.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
+
+use crate::agent::Close;
+use crate::message::Message;
+
+/// A queue at a door: one enters at a time, in the order of arrival.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    queue: RefCell<VecDeque<(u64, Option<Waker>)>>,
+    next_ticket: Cell<u64>,
+}
+
+impl Gate {
+    /// Whether somebody is inside or waiting.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.queue.borrow().is_empty()
+    }
+
+    /// Waits for one's turn, which lasts until the returned value is dropped.
+    pub(crate) async fn enter(&self) -> Turn<'_> {
+        let ticket = self.next_ticket.get();
+        self.next_ticket.set(ticket.wrapping_add(1));
+        self.queue.borrow_mut().push_back((ticket, None));
+        let turn = Turn { gate: self, ticket };
+        poll_fn(|cx| {
+            let mut queue = self.queue.borrow_mut();
+            if queue.front().is_some_and(|(first, _)| *first == ticket) {
+                return Poll::Ready(());
+            }
+            if let Some((_, waker)) = queue.iter_mut().find(|(waiting, _)| *waiting == ticket) {
+                *waker = Some(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+        turn
+    }
+}
+
+/// A place in the queue of a [`Gate`]. Dropped at any time, also unfinished, it lets the next one pass.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    gate: &'a Gate,
+    ticket: u64,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let next = {
+            let mut queue = self.gate.queue.borrow_mut();
+            queue.retain(|(ticket, _)| *ticket != self.ticket);
+            queue.front_mut().and_then(|(_, waker)| waker.take())
+        };
+        if let Some(next) = next {
+            next.wake();
+        }
+    }
+}
+
+/// Most events that wait for one connection's connect hook.
+pub(crate) const MAX_INBOX_EVENTS: usize = 1_024;
+
+/// Most bytes that wait for one connection's connect hook: the largest single message the platform delivers.
+pub(crate) const MAX_INBOX_BYTES: usize = 32 * 1024 * 1024;
+
+/// What a connection's connect hook has not let through yet.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    events: VecDeque<Waiting>,
+    size_bytes: usize,
+}
+
+/// One event of a connection that waits for its connect hook.
+#[derive(Debug)]
+pub(crate) enum Waiting {
+    Message(Message),
+    Close(Close),
+    Error(String),
+}
+
+/// The inbox is full.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Overflow;
+
+impl Inbox {
+    /// Keeps an event. The end of a connection is always kept: there is one, and it must not be lost.
+    pub(crate) fn push(&mut self, event: Waiting) -> Result<(), Overflow> {
+        if let Waiting::Message(message) = &event {
+            let size_bytes = self.size_bytes.saturating_add(message.len());
+            if self.events.len() >= MAX_INBOX_EVENTS || size_bytes > MAX_INBOX_BYTES {
+                return Err(Overflow);
+            }
+            self.size_bytes = size_bytes;
+        }
+        self.events.push_back(event);
+        Ok(())
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Waiting> {
+        let event = self.events.pop_front()?;
+        if let Waiting::Message(message) = &event {
+            self.size_bytes = self.size_bytes.saturating_sub(message.len());
+        }
+        Some(event)
+    }
+
+    /// Forgets the messages and keeps the end of the connection.
+    pub(crate) fn drop_messages(&mut self) {
+        self.events.retain(|event| !matches!(event, Waiting::Message(_)));
+        self.size_bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Context;
+
+    use futures::task::noop_waker_ref;
+
+    use super::*;
+
+    #[test]
+    fn one_enters_at_a_time_in_order_of_arrival() {
+        let gate = Gate::default();
+        let mut cx = Context::from_waker(noop_waker_ref());
+        let (mut first, mut second, mut third) = (pin!(gate.enter()), pin!(gate.enter()), pin!(gate.enter()));
+        let Poll::Ready(turn) = first.as_mut().poll(&mut cx) else { panic!("first waits") };
+        assert!(second.as_mut().poll(&mut cx).is_pending());
+        assert!(third.as_mut().poll(&mut cx).is_pending());
+        drop(turn);
+        assert!(third.as_mut().poll(&mut cx).is_pending(), "third overtook second");
+        let Poll::Ready(turn) = second.as_mut().poll(&mut cx) else { panic!("second waits") };
+        drop(turn);
+        assert!(third.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn who_gives_up_waiting_blocks_nobody() {
+        let gate = Gate::default();
+        let mut cx = Context::from_waker(noop_waker_ref());
+        let mut first = Box::pin(gate.enter());
+        let Poll::Ready(turn) = first.as_mut().poll(&mut cx) else { panic!("first waits") };
+        let mut second = Box::pin(gate.enter());
+        let mut third = Box::pin(gate.enter());
+        assert!(second.as_mut().poll(&mut cx).is_pending());
+        assert!(third.as_mut().poll(&mut cx).is_pending());
+        drop(second);
+        drop(turn);
+        assert!(third.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn an_inbox_is_bounded_in_count_and_bytes_and_keeps_the_close() {
+        let mut inbox = Inbox::default();
+        for _ in 0..MAX_INBOX_EVENTS {
+            assert_eq!(inbox.push(Waiting::Message(Message::Text(String::new()))), Ok(()));
+        }
+        assert_eq!(inbox.push(Waiting::Message(Message::Text(String::new()))), Err(Overflow));
+        let close = Close { code: 1000, reason: String::new(), was_clean: true };
+        assert_eq!(inbox.push(Waiting::Close(close)), Ok(()));
+        inbox.drop_messages();
+        assert!(matches!(inbox.pop(), Some(Waiting::Close(_))));
+        assert!(inbox.pop().is_none());
+
+        assert_eq!(inbox.push(Waiting::Message(Message::Binary(vec![0; MAX_INBOX_BYTES]))), Ok(()));
+        assert_eq!(inbox.push(Waiting::Message(Message::Binary(vec![0]))), Err(Overflow));
+        assert!(inbox.pop().is_some());
+        assert_eq!(inbox.push(Waiting::Message(Message::Binary(vec![0]))), Ok(()));
+    }
+}

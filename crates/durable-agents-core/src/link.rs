@@ -1,0 +1,275 @@
+//! One connection, as the runtime knows it: no agent type in it.
+
+use std::any::Any;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+
+use crate::attachment::{Attachment, Flags};
+use crate::close;
+use crate::error::{AttachmentError, ConnectionError};
+use crate::host::{ReadyState, Socket, SocketError};
+use crate::lifecycle::Inbox;
+use crate::message::Payload;
+use crate::tags::Tags;
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Being decided on; no socket yet.
+    Planned,
+    /// Accepted and listed; its connect hook has not ended, so its events wait.
+    Opening,
+    /// Its events are handled as they come.
+    Open,
+    /// The peer has begun to close, or the connect failed: not listed, close hook still due.
+    Leaving,
+    /// The close hook has begun or ended; nothing may happen any more.
+    Gone,
+}
+
+pub(crate) struct Link {
+    socket: OnceCell<Rc<dyn Socket>>,
+    phase: Cell<Phase>,
+    // The agent has closed it: over for the agent, though the peer has not answered yet.
+    closed_here: Cell<bool>,
+    flags: Cell<Flags>,
+    serial: u64,
+    tags: RefCell<Tags>,
+    id: String,
+    uri: String,
+    state: RefCell<Option<String>>,
+    // The state as the agent's own type, decoded at the first look.
+    typed: RefCell<Option<Rc<dyn Any>>>,
+    pub(crate) inbox: RefCell<Inbox>,
+}
+
+impl Link {
+    /// A connection that is being decided on.
+    pub(crate) fn planned(id: String, uri: String, serial: u64) -> Self {
+        Self {
+            socket: OnceCell::new(),
+            phase: Cell::new(Phase::Planned),
+            closed_here: Cell::new(false),
+            flags: Cell::default(),
+            serial,
+            tags: RefCell::new(Tags::stored(vec![id.clone()])),
+            id,
+            uri,
+            state: RefCell::default(),
+            typed: RefCell::default(),
+            inbox: RefCell::default(),
+        }
+    }
+
+    /// A connection that was accepted in an earlier wake. `None` if the socket is not ours.
+    pub(crate) fn restored(socket: Rc<dyn Socket>) -> Option<Self> {
+        let attachment = Attachment::decode(&socket.attachment()?)?;
+        let id = attachment.tags.as_slice().first()?.clone();
+        let link = Self::planned(id, attachment.uri, attachment.serial);
+        link.flags.set(attachment.flags);
+        link.tags.replace(attachment.tags);
+        link.state.replace(attachment.state);
+        link.phase.set(if attachment.flags.failed { Phase::Leaving } else { Phase::Open });
+        // The cell is new, so it is empty.
+        let _ = link.socket.set(socket);
+        Some(link)
+    }
+
+    /// Gives it its accepted socket, and writes the attachment.
+    pub(crate) fn accepted(&self, socket: Rc<dyn Socket>) -> Result<(), AttachmentError> {
+        let _ = self.socket.set(socket);
+        self.phase.set(Phase::Opening);
+        self.store(self.flags.get(), self.state.borrow().as_deref())
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    pub(crate) fn tags(&self) -> Vec<String> {
+        self.tags.borrow().as_slice().to_vec()
+    }
+
+    pub(crate) fn set_tags(&self, tags: Tags) {
+        self.tags.replace(tags);
+    }
+
+    pub(crate) fn has_tag(&self, tag: &str) -> bool {
+        self.tags.borrow().as_slice().iter().any(|own| own == tag)
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        self.phase.set(phase);
+    }
+
+    pub(crate) fn socket(&self) -> Option<&Rc<dyn Socket>> {
+        self.socket.get()
+    }
+
+    /// Whether it takes part in broadcasts, as far as the runtime has been told.
+    pub(crate) fn is_listed(&self) -> bool {
+        matches!(self.phase.get(), Phase::Opening | Phase::Open) && !self.closed_here.get()
+    }
+
+    /// Whether it takes part in lists: listed, and the platform says open too.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_listed() && self.socket.get().is_some_and(|socket| socket.ready_state() == ReadyState::Open)
+    }
+
+    pub(crate) fn flags(&self) -> Flags {
+        self.flags.get()
+    }
+
+    pub(crate) fn set_flags(&self, flags: Flags) -> Result<(), AttachmentError> {
+        self.store(flags, self.state.borrow().as_deref())?;
+        self.flags.set(flags);
+        Ok(())
+    }
+
+    /// The state's JSON text.
+    pub(crate) fn with_state<T>(&self, read: impl FnOnce(Option<&str>) -> T) -> T {
+        read(self.state.borrow().as_deref())
+    }
+
+    pub(crate) fn typed_state(&self) -> Option<Rc<dyn Any>> {
+        self.typed.borrow().clone()
+    }
+
+    pub(crate) fn set_typed_state(&self, typed: Rc<dyn Any>) {
+        self.typed.replace(Some(typed));
+    }
+
+    /// Replaces the state. Storage first: what is read back is never ahead of what survives.
+    pub(crate) fn set_state(&self, json: Option<String>, typed: Option<Rc<dyn Any>>) -> Result<(), AttachmentError> {
+        if self.phase.get() == Phase::Gone {
+            return Err(AttachmentError::Closed);
+        }
+        self.store(self.flags.get(), json.as_deref())?;
+        self.state.replace(json);
+        self.typed.replace(typed);
+        Ok(())
+    }
+
+    pub(crate) fn send(&self, payload: &Payload<'_>) -> Result<(), SocketError> {
+        match self.socket.get() {
+            Some(socket) if self.is_listed() => socket.send(payload),
+            _ => Err(SocketError::Closed),
+        }
+    }
+
+    pub(crate) fn close(&self, code: u16, reason: &str) -> Result<(), ConnectionError> {
+        close::check(code, reason)?;
+        let socket = self.socket.get().filter(|_| self.is_listed()).ok_or(ConnectionError::Closed)?;
+        socket.close(Some(code), reason)?;
+        self.closed_here.set(true);
+        Ok(())
+    }
+
+    fn store(&self, flags: Flags, state: Option<&str>) -> Result<(), AttachmentError> {
+        let bytes = Attachment::encode(flags, self.serial, &self.tags.borrow(), &self.uri, state)?;
+        match self.socket.get() {
+            Some(socket) => Ok(socket.set_attachment(&bytes)?),
+            // Not accepted yet: it fits, and is written on accept.
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("id", &self.id).field("phase", &self.phase.get()).finish_non_exhaustive()
+    }
+}
+
+/// The connections that are in memory: a cache of the platform's sockets and their attachments.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    slots: RefCell<Vec<Option<Rc<Link>>>>,
+    free: RefCell<Vec<usize>>,
+    epoch: u64,
+    // Whether every socket of the platform is in here.
+    complete: Cell<bool>,
+}
+
+/// Bits of a socket's key that hold the slot; the rest of the 53 that a JavaScript number can is the epoch.
+const SLOT_BITS: u32 = 21;
+
+impl Links {
+    /// `epoch` tells the keys of this wake from those of another; random.
+    pub(crate) fn new(epoch: u32) -> Self {
+        Self { epoch: u64::from(epoch), ..Self::default() }
+    }
+
+    pub(crate) fn insert(&self, link: Rc<Link>) {
+        let mut slots = self.slots.borrow_mut();
+        let slot = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            slots.push(None);
+            slots.len() - 1
+        });
+        if let (Some(socket), Ok(number)) = (link.socket(), u64::try_from(slot)) {
+            socket.set_key(self.epoch << SLOT_BITS | number);
+        }
+        if let Some(place) = slots.get_mut(slot) {
+            *place = Some(link);
+        }
+    }
+
+    /// The record of a socket: from memory, or else from its attachment. `None` if the socket is not ours.
+    pub(crate) fn resolve(&self, socket: &Rc<dyn Socket>) -> Option<Rc<Link>> {
+        if let Some(link) = self.known(socket) {
+            return Some(link);
+        }
+        let link = Rc::new(Link::restored(Rc::clone(socket))?);
+        self.insert(Rc::clone(&link));
+        Some(link)
+    }
+
+    fn known(&self, socket: &Rc<dyn Socket>) -> Option<Rc<Link>> {
+        self.slots.borrow().get(self.slot_of(socket)?)?.clone()
+    }
+
+    fn slot_of(&self, socket: &Rc<dyn Socket>) -> Option<usize> {
+        let key = socket.key()?;
+        if key >> SLOT_BITS != self.epoch {
+            return None;
+        }
+        usize::try_from(key & ((1 << SLOT_BITS) - 1)).ok()
+    }
+
+    pub(crate) fn remove(&self, link: &Rc<Link>) {
+        let Some(slot) = link.socket().and_then(|socket| self.slot_of(socket)) else { return };
+        if let Some(place) = self.slots.borrow_mut().get_mut(slot)
+            && place.as_ref().is_some_and(|here| Rc::ptr_eq(here, link))
+        {
+            *place = None;
+            self.free.borrow_mut().push(slot);
+        }
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete.get()
+    }
+
+    pub(crate) fn set_complete(&self) {
+        self.complete.set(true);
+    }
+
+    /// Calls `visit` with every record in memory. It must not insert or remove any.
+    pub(crate) fn for_each(&self, mut visit: impl FnMut(&Rc<Link>)) {
+        for link in self.slots.borrow().iter().flatten() {
+            visit(link);
+        }
+    }
+}

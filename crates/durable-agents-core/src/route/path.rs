@@ -1,0 +1,161 @@
+//! Paths and names.
+
+use super::Route;
+
+/// What a path is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathMatch {
+    /// Not an agent's path.
+    Elsewhere,
+    /// An agent's path with a class that nobody has.
+    UnknownClass,
+    /// An agent.
+    Agent(Route),
+}
+
+/// Matches `/{prefix}/{class}/{name}[/rest…]`, and with a default agent `/{prefix}/{name}[/rest…]`.
+///
+/// Empty segments do not count; nothing is decoded. Of two bindings with one kebab form the later one is meant.
+pub fn match_path(path: &str, prefix: &str, bindings: &[String], default_binding: Option<&str>) -> PathMatch {
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    // An empty segment of the prefix equals none of the path's.
+    if !prefix.split('/').all(|part| segments.next() == Some(part)) {
+        return PathMatch::Elsewhere;
+    }
+    let Some(class) = segments.next() else { return PathMatch::Elsewhere };
+    let bound = bindings.iter().rev().find(|binding| kebab(binding) == class);
+    match (bound, segments.next(), default_binding) {
+        (Some(binding), Some(name), _) => PathMatch::Agent(Route { binding: binding.clone(), name: name.to_owned() }),
+        (Some(_), None, _) => PathMatch::Elsewhere,
+        (None, _, Some(default)) => PathMatch::Agent(Route { binding: default.to_owned(), name: class.to_owned() }),
+        (None, Some(_), None) => PathMatch::UnknownClass,
+        (None, None, None) => PathMatch::Elsewhere,
+    }
+}
+
+/// The name of a class or binding in a URL: `ChatRoom` and `CHAT_ROOM` become `chat-room`.
+pub fn kebab(name: &str) -> String {
+    if name.to_uppercase() == name && name.to_lowercase() != name {
+        return name.to_lowercase().replace('_', "-");
+    }
+    let mut kebab = String::with_capacity(name.len() + 4);
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            kebab.push('-');
+        }
+        kebab.push(letter.to_ascii_lowercase());
+    }
+    let kebab = kebab.strip_prefix('-').unwrap_or(&kebab).replace('_', "-");
+    kebab.strip_suffix('-').unwrap_or(&kebab).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c10_names_become_kebab_case() {
+        for (name, expected) in [
+            ("Counter", "counter"),
+            ("MyAgent", "my-agent"),
+            ("ChatROOM", "chat-r-o-o-m"),
+            ("Agent2", "agent2"),
+            ("Agent2B", "agent2-b"),
+            ("LOUD_AGENT", "loud-agent"),
+            ("LOUD__AGENT", "loud--agent"),
+            ("A", "a"),
+            ("A1", "a1"),
+            ("my_agent", "my-agent"),
+            ("MyAgent_", "my-agent"),
+            ("_Foo", "--foo"),
+            ("My-Agent", "my--agent"),
+            ("AIAssistant", "a-i-assistant"),
+            ("MyAPIAgent", "my-a-p-i-agent"),
+            ("TestOAuthAgent", "test-o-auth-agent"),
+            ("MCP_OBJECT", "mcp-object"),
+            ("LOUD_", "loud-"),
+            ("AB", "ab"),
+            ("aB", "a-b"),
+            ("Chat_Room", "chat--room"),
+            ("Foo__", "foo-"),
+            ("__Foo", "---foo"),
+            ("chat-room", "chat-room"),
+            ("counter", "counter"),
+            ("123", "123"),
+            ("", ""),
+            ("Ärger", "Ärger"),
+        ] {
+            assert_eq!(kebab(name), expected, "{name}");
+        }
+    }
+
+    fn bindings() -> Vec<String> {
+        ["Counter", "MyAgent", "LOUD_AGENT", "Chat_Room", "MyAgent2B", "AIAssistant"].map(str::to_owned).to_vec()
+    }
+
+    fn agent(binding: &str, name: &str) -> PathMatch {
+        PathMatch::Agent(Route { binding: binding.to_owned(), name: name.to_owned() })
+    }
+
+    #[test]
+    fn c2_c3_c4_other_paths_are_not_ours() {
+        for path in ["/", "", "/agents", "/agents/", "/agents/counter", "/agents/nope", "/other/counter/a", "/Agents/counter/a"]
+        {
+            assert_eq!(match_path(path, "agents", &bindings(), None), PathMatch::Elsewhere, "{path}");
+        }
+    }
+
+    #[test]
+    fn c5_c7_a_class_nobody_has() {
+        for path in ["/agents/nope/a", "/agents/Counter/a", "/agents/ai-assistant/a"] {
+            assert_eq!(match_path(path, "agents", &bindings(), None), PathMatch::UnknownClass, "{path}");
+        }
+    }
+
+    #[test]
+    fn c8_c9_c11_c15_a_binding_answers_under_its_kebab_form() {
+        for (path, binding, name) in [
+            ("/agents/counter/a", "Counter", "a"),
+            ("/agents/my-agent/a", "MyAgent", "a"),
+            ("/agents/loud-agent/a", "LOUD_AGENT", "a"),
+            ("/agents/chat--room/a", "Chat_Room", "a"),
+            ("/agents/my-agent2-b/a", "MyAgent2B", "a"),
+            ("/agents/a-i-assistant/a", "AIAssistant", "a"),
+            ("//agents///counter//a/", "Counter", "a"),
+            ("/agents/counter/a/x/y", "Counter", "a"),
+            ("/agents/counter/a%20b", "Counter", "a%20b"),
+            ("/agents/counter/%F0%9F%A6%80", "Counter", "%F0%9F%A6%80"),
+            ("/agents/counter/sub", "Counter", "sub"),
+        ] {
+            assert_eq!(match_path(path, "agents", &bindings(), None), agent(binding, name), "{path}");
+        }
+    }
+
+    #[test]
+    fn c14_c17_a_prefix_is_compared_segment_by_segment() {
+        let path = "/api/agents/counter/a";
+        assert_eq!(match_path(path, "api/agents", &bindings(), None), agent("Counter", "a"));
+        assert_eq!(match_path("/agents/counter/a", "api/agents", &bindings(), None), PathMatch::Elsewhere);
+        for prefix in ["/agents", "agents/", "/api/agents", "api//agents"] {
+            assert_eq!(match_path(path, prefix, &bindings(), None), PathMatch::Elsewhere, "{prefix}");
+            assert_eq!(match_path("/agents/counter/a", prefix, &bindings(), None), PathMatch::Elsewhere, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn a_default_agent_has_what_no_class_has() {
+        let route = |path| match_path(path, "agents", &bindings(), Some("Counter"));
+        assert_eq!(route("/agents/lobby"), agent("Counter", "lobby"));
+        assert_eq!(route("/agents/nope/a"), agent("Counter", "nope"));
+        assert_eq!(route("/agents/my-agent/a"), agent("MyAgent", "a"));
+        assert_eq!(route("/agents/my-agent"), PathMatch::Elsewhere);
+        assert_eq!(route("/agents"), PathMatch::Elsewhere);
+        assert_eq!(route("/other/lobby"), PathMatch::Elsewhere);
+    }
+
+    #[test]
+    fn of_two_bindings_with_one_kebab_form_the_later_is_meant() {
+        let bindings = ["MyAgent", "MY_AGENT"].map(str::to_owned);
+        assert_eq!(match_path("/agents/my-agent/a", "agents", &bindings, None), agent("MY_AGENT", "a"));
+    }
+}

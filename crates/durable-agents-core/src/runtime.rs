@@ -1,0 +1,425 @@
+//! The order of things: one method for each event of the platform.
+
+use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll};
+
+use futures::future::LocalBoxFuture;
+use futures::task::noop_waker_ref;
+
+use crate::agent::{Agent, Close};
+use crate::close;
+use crate::error::{CONNECT_FAILED, Error, REQUEST_FAILED, Result, StateError, error};
+use crate::guard::PanicError;
+use crate::host::{Host, HostError, Socket, Upgrade};
+use crate::http::{Request, Response, StatusCode};
+use crate::instance::{Entity, Instance};
+use crate::lifecycle::{Overflow, Waiting};
+use crate::link::{Link, Phase};
+use crate::message::{Message, Payload};
+use crate::route::kebab;
+use crate::rpc::Args;
+use crate::shell::Shell;
+use crate::stub::{PROPS_HEADER, decode_props};
+use crate::tags::{TagError, Tags};
+use crate::wire;
+use crate::wire::client::{Call, ClientFrame};
+
+/// What an HTTP request ended in.
+#[derive(Debug)]
+pub enum Reply {
+    /// An answer.
+    Response(Response),
+    /// The upgrade was accepted: answer `101` with the client's end of the socket.
+    Switched,
+}
+
+/// One instance of an agent, driven by an adapter.
+///
+/// Every method may be called at any time, also while others wait; none of them panics, whatever the agent does.
+#[derive(Clone)]
+pub struct Runtime {
+    entity: Rc<dyn Entity>,
+}
+
+impl Runtime {
+    /// An instance of `A` that has not started; its first event starts it.
+    pub fn new<A: Agent>(host: Rc<dyn Host>) -> Self {
+        Self { entity: Rc::new(Instance::<A>::new(host)) }
+    }
+
+    /// An HTTP request, with the socket to accept if it is an upgrade.
+    pub fn fetch(&self, mut request: Request, upgrade: Option<Rc<dyn Upgrade>>) -> LocalBoxFuture<'static, Reply> {
+        let runtime = self.clone();
+        let props = request.header(PROPS_HEADER.as_str());
+        request.remove_header(PROPS_HEADER);
+        Box::pin(async move {
+            match upgrade {
+                Some(upgrade) if request.is_upgrade() => runtime.open(request, props, &*upgrade).await,
+                _ => Reply::Response(runtime.request(request, props).await),
+            }
+        })
+    }
+
+    /// A message on a socket that hibernates, or on one whose adapter listens itself.
+    pub fn message(&self, socket: Rc<dyn Socket>, message: Message) -> LocalBoxFuture<'static, ()> {
+        let runtime = self.clone();
+        Box::pin(async move {
+            // Started or not, a message waits its turn: those before it may still be at the gate.
+            if runtime.pass(None).await.is_err() {
+                return;
+            }
+            let Some(link) = runtime.shell().resolve(&socket) else { return };
+            match link.phase() {
+                Phase::Opening => runtime.keep(&link, Waiting::Message(message)),
+                Phase::Open => runtime.handle(link, Waiting::Message(message)).await,
+                Phase::Planned | Phase::Leaving | Phase::Gone => {}
+            }
+        })
+    }
+
+    /// A socket has closed, or its peer wants to.
+    pub fn closed(&self, socket: Rc<dyn Socket>, close: Close) -> LocalBoxFuture<'static, ()> {
+        self.ended(socket, Waiting::Close(close))
+    }
+
+    /// A socket failed; `message` is the platform's.
+    pub fn socket_failed(&self, socket: Rc<dyn Socket>, message: String) -> LocalBoxFuture<'static, ()> {
+        self.ended(socket, Waiting::Error(message))
+    }
+
+    fn shell(&self) -> &Shell {
+        self.entity.shell()
+    }
+
+    /// Lets one event through, after the start it may have to cause.
+    async fn pass(&self, props: Option<String>) -> Result<()> {
+        let shell = self.shell();
+        if shell.started.get() && !shell.gate.is_busy() {
+            return Ok(());
+        }
+        let _turn = shell.gate.enter().await;
+        if shell.started.get() {
+            return Ok(());
+        }
+        if let Err(error) = self.start(props).await {
+            self.report("on_start", error).await;
+            self.entity.discard();
+            return Err(error_of_start());
+        }
+        shell.started.set(true);
+        Ok(())
+    }
+
+    async fn start(&self, props: Option<String>) -> Result<()> {
+        if !self.shell().learn_name() {
+            return Err(error!(
+                "the object does not know its name: reach it by a name of at most 1024 bytes, not by an id made otherwise"
+            ));
+        }
+        Rc::clone(&self.entity).create()?;
+        let props = props.map(|value| decode_props(&value)).transpose()?;
+        Rc::clone(&self.entity).on_start(props).await
+    }
+
+    async fn request(&self, request: Request, props: Option<String>) -> Response {
+        if self.pass(props).await.is_err() {
+            return failed(REQUEST_FAILED);
+        }
+        match Rc::clone(&self.entity).on_request(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                self.report("on_request", error).await;
+                failed(REQUEST_FAILED)
+            }
+        }
+    }
+
+    async fn open(&self, request: Request, props: Option<String>, upgrade: &dyn Upgrade) -> Reply {
+        // A transport that we would answer in another language than the client speaks.
+        if request.url().query_param("__agents_transport").is_some_and(|transport| transport != "cf-websocket") {
+            let refusal = Response::text("Unsupported transport: use cf-websocket");
+            return Reply::Response(refusal.with_status(StatusCode::BAD_REQUEST));
+        }
+        if self.pass(props).await.is_err() {
+            return refuse(upgrade, CONNECT_FAILED);
+        }
+        let shell = self.shell();
+        let id = match request.url().query_param("_pk") {
+            Some(id) if !id.is_empty() => id.into_owned(),
+            _ => shell.random_id(),
+        };
+        let request = Rc::new(request);
+        let link = Rc::new(Link::planned(id, request.url().as_str().to_owned(), shell.next_serial()));
+
+        // Everything that may refuse is asked before the socket is accepted: a refused connection leaves nothing behind.
+        let greeting = match self.plan(&link, &request).await {
+            Ok(greeting) => greeting,
+            Err(error) => {
+                let told = error.downcast_ref::<TagError>().map(ToString::to_string);
+                self.report_of(&link, "connect", error).await;
+                return refuse(upgrade, told.as_deref().unwrap_or(CONNECT_FAILED));
+            }
+        };
+        let tags = link.tags();
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        let accepted = upgrade.accept(&tags, shell.options.hibernate);
+        let socket = match accepted {
+            Ok(socket) => socket,
+            Err(error) => {
+                self.report_of(&link, "accept", error.into()).await;
+                return Reply::Response(failed(CONNECT_FAILED));
+            }
+        };
+        if let Err(error) = link.accepted(Rc::clone(&socket)) {
+            self.report_of(&link, "accept", error.into()).await;
+            abandon(&*socket, CONNECT_FAILED);
+            return Reply::Switched;
+        }
+        shell.links.insert(Rc::clone(&link));
+        for frame in greeting {
+            shell.send(&link, &frame);
+        }
+
+        let connected = Rc::clone(&self.entity).on_connect(Rc::clone(&link), request).await;
+        match connected {
+            Ok(()) => link.set_phase(Phase::Open),
+            Err(error) => {
+                link.set_phase(Phase::Leaving);
+                link.inbox.borrow_mut().drop_messages();
+                // So that no later wake takes it for an open one; if that fails, its close code tells the same.
+                let flags = crate::attachment::Flags { failed: true, ..link.flags() };
+                if let Err(error) = link.set_flags(flags) {
+                    shell.log_failure("on_connect", Some(&link), &error.into());
+                }
+                self.report_of(&link, "on_connect", error).await;
+                abandon(&*socket, CONNECT_FAILED);
+            }
+        }
+        self.drain(&link);
+        Reply::Switched
+    }
+
+    /// Decides everything about a new connection, and returns the frames it is greeted with.
+    async fn plan(&self, link: &Rc<Link>, request: &Rc<Request>) -> Result<Vec<Payload<'static>>> {
+        let entity = || Rc::clone(&self.entity);
+        // An id that cannot be a tag is refused before anyone has to look at it.
+        Tags::new(link.id(), Vec::new())?;
+        let tags = entity().connection_tags(Rc::clone(link), Rc::clone(request)).await?;
+        link.set_tags(Tags::new(link.id(), tags)?);
+        let readonly = entity().is_readonly(Rc::clone(link), Rc::clone(request)).await?;
+        let no_protocol = !entity().sends_protocol_messages(Rc::clone(link), Rc::clone(request)).await?;
+        link.set_flags(crate::attachment::Flags { readonly, no_protocol, failed: false })?;
+        if no_protocol {
+            return Ok(Vec::new());
+        }
+        // The last thing before the socket is accepted, so that no change comes between.
+        let state = entity().state_json()?;
+        let shell = self.shell();
+        let mut greeting = Vec::with_capacity(3);
+        if shell.options.send_identity_on_connect {
+            greeting.push(wire::server::identity(shell.name(), &kebab(shell.class), state.is_some()).into());
+        }
+        greeting.extend(state.map(|json| wire::server::state(&json).into()));
+        greeting.push(wire::server::NO_MCP_SERVERS.into());
+        Ok(greeting)
+    }
+
+    /// Handles what came while the connect hook ran: each begins in order, none waits for the end of another.
+    fn drain(&self, link: &Rc<Link>) {
+        loop {
+            let Some(event) = link.inbox.borrow_mut().pop() else { return };
+            let runtime = self.clone();
+            let link = Rc::clone(link);
+            let mut work: LocalBoxFuture<'static, ()> = Box::pin(async move { runtime.handle(link, event).await });
+            if let Poll::Pending = work.as_mut().poll(&mut TaskContext::from_waker(noop_waker_ref())) {
+                self.shell().host.spawn(work);
+            }
+        }
+    }
+
+    fn keep(&self, link: &Rc<Link>, event: Waiting) {
+        let kept = link.inbox.borrow_mut().push(event);
+        if kept == Err(Overflow) {
+            let (code, reason) = close::INBOX_FULL;
+            self.shell().log_failure("connect", Some(link), &error!("{reason}"));
+            link.inbox.borrow_mut().drop_messages();
+            // Closed already is what we want.
+            let _ = link.close(code, reason);
+        }
+    }
+
+    fn ended(&self, socket: Rc<dyn Socket>, event: Waiting) -> LocalBoxFuture<'static, ()> {
+        let runtime = self.clone();
+        Box::pin(async move {
+            let Some(link) = runtime.shell().resolve(&socket) else {
+                // Not ours, or refused while connecting: all it needs is an answer.
+                if let Waiting::Close(close) = event {
+                    answer_close(&*socket, &close);
+                }
+                return;
+            };
+            match link.phase() {
+                Phase::Gone => return,
+                Phase::Opening => return runtime.keep(&link, event),
+                // From here on no list and no broadcast has it, whatever else runs before the hook.
+                Phase::Planned | Phase::Open | Phase::Leaving => link.set_phase(Phase::Leaving),
+            }
+            if runtime.pass(None).await.is_err() {
+                runtime.bury(&link, &event);
+                return;
+            }
+            runtime.handle(link, event).await;
+        })
+    }
+
+    async fn handle(&self, link: Rc<Link>, event: Waiting) {
+        match event {
+            // After the agent has closed it, what was still under way is not for the agent any more.
+            Waiting::Message(_) if !link.is_listed() => {}
+            Waiting::Message(message) => self.handle_message(link, message).await,
+            Waiting::Close(ref close) => {
+                if self.leave(&link) {
+                    self.run_on_close(&link, close.clone()).await;
+                    self.bury(&link, &event);
+                }
+            }
+            Waiting::Error(ref message) => {
+                if self.leave(&link) {
+                    self.report_of(&link, "socket", HostError::new(message.clone()).into()).await;
+                    // The platform sends no close event after an error.
+                    let close = Close { code: 1006, reason: message.clone(), was_clean: false };
+                    self.run_on_close(&link, close).await;
+                    self.bury(&link, &event);
+                }
+            }
+        }
+    }
+
+    /// Whether this is the first end of that connection.
+    fn leave(&self, link: &Link) -> bool {
+        let first = link.phase() != Phase::Gone;
+        link.set_phase(Phase::Gone);
+        first
+    }
+
+    async fn run_on_close(&self, link: &Rc<Link>, close: Close) {
+        if let Err(error) = Rc::clone(&self.entity).on_close(Rc::clone(link), close).await {
+            self.report_of(link, "on_close", error).await;
+        }
+    }
+
+    /// Answers the close frame and forgets the connection.
+    fn bury(&self, link: &Rc<Link>, event: &Waiting) {
+        link.set_phase(Phase::Gone);
+        if let (Waiting::Close(close), Some(socket)) = (event, link.socket()) {
+            answer_close(&**socket, close);
+        }
+        self.shell().links.remove(link);
+    }
+
+    async fn handle_message(&self, link: Rc<Link>, message: Message) {
+        let frame = match &message {
+            Message::Text(text) => wire::client::parse(text),
+            Message::Binary(_) => ClientFrame::App,
+        };
+        match frame {
+            ClientFrame::State(json) => self.client_state(link, json.get()),
+            ClientFrame::Rpc(call) => self.call(link, call).await,
+            ClientFrame::App => {
+                if let Err(error) = Rc::clone(&self.entity).on_message(Rc::clone(&link), message).await {
+                    self.report_of(&link, "on_message", error).await;
+                }
+            }
+        }
+    }
+
+    fn client_state(&self, link: Rc<Link>, json: &str) {
+        let refused = if link.flags().readonly {
+            StateError::Readonly.to_string()
+        } else {
+            match Rc::clone(&self.entity).set_client_state(Rc::clone(&link), json) {
+                Ok(()) => return,
+                Err(error) => {
+                    self.shell().log_failure(wire::STATE, Some(&link), &error.into());
+                    "State update rejected".to_owned()
+                }
+            }
+        };
+        self.shell().send(&link, &wire::server::state_error(&refused).into());
+    }
+
+    async fn call(&self, link: Rc<Link>, call: Call<'_>) {
+        let args = Args(call.args.iter().map(|&arg| arg.to_owned()).collect());
+        let reply = match Rc::clone(&self.entity).call(Rc::clone(&link), &call.method, args) {
+            None => wire::server::rpc_error(&call.id, &format!("Method {} does not exist", call.method)),
+            Some(method) => match method.await {
+                Ok(result) => wire::server::rpc_result(&call.id, result.as_deref()),
+                Err(error) if error.is::<PanicError>() => {
+                    self.shell().log_failure(&call.method, Some(&link), &error);
+                    wire::server::rpc_error(&call.id, REQUEST_FAILED)
+                }
+                // The method's own words, as the reference has it.
+                Err(error) => wire::server::rpc_error(&call.id, &error.to_string()),
+            },
+        };
+        self.shell().send(&link, &reply.into());
+    }
+
+    /// Logs a failure of one connection and tells its error hook.
+    async fn report_of(&self, link: &Rc<Link>, event: &str, error: Error) {
+        self.shell().log_failure(event, Some(link), &error);
+        if let Err(error) = Rc::clone(&self.entity).on_connection_error(Rc::clone(link), error).await {
+            self.shell().log_failure("on_connection_error", Some(link), &error);
+        }
+    }
+
+    /// Logs any other failure and tells the error hook.
+    async fn report(&self, event: &str, error: Error) {
+        self.shell().log_failure(event, None, &error);
+        if let Err(error) = Rc::clone(&self.entity).on_error(error).await {
+            self.shell().log_failure("on_error", None, &error);
+        }
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Runtime({} {:?})", self.shell().class, self.shell().name())
+    }
+}
+
+fn error_of_start() -> Error {
+    error!("the agent could not start")
+}
+
+fn failed(text: &'static str) -> Response {
+    Response::text(text).with_status(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Answers an upgrade that failed before its socket was accepted: the client is told on a socket that belongs to nobody.
+fn refuse(upgrade: &dyn Upgrade, error: &str) -> Reply {
+    // Without hibernation nobody would listen for the answer to the close frame, which is fine: nobody needs it.
+    match upgrade.accept(&[], true) {
+        Ok(socket) => {
+            abandon(&*socket, error);
+            Reply::Switched
+        }
+        Err(_) => Reply::Response(failed(CONNECT_FAILED)),
+    }
+}
+
+/// Tells the client why, and closes.
+fn abandon(socket: &dyn Socket, error: &str) {
+    let (code, reason) = close::SETUP_FAILED;
+    // A client that has left already need not be told.
+    let _ = socket.send(&wire::server::connect_error(error).into());
+    let _ = socket.close(Some(code), reason);
+}
+
+fn answer_close(socket: &dyn Socket, close: &Close) {
+    if let Some(code) = close::answer_to(close.code) {
+        // Refused where we closed first, or where the platform has answered already.
+        let reason = if code.is_some() { close.reason.as_str() } else { "" };
+        let _ = socket.close(code, reason);
+    }
+}

@@ -1,0 +1,158 @@
+//! What an instance is apart from its agent's type.
+
+use std::cell::{Cell, OnceCell};
+use std::fmt::Write as _;
+use std::rc::Rc;
+
+use crate::agent::AgentOptions;
+use crate::error::Error;
+use crate::host::{Host, HostError, Level, Socket, SocketError};
+use crate::lifecycle::Gate;
+use crate::link::{Link, Links};
+use crate::message::Payload;
+
+pub(crate) struct Shell {
+    pub(crate) host: Rc<dyn Host>,
+    pub(crate) class: &'static str,
+    pub(crate) options: AgentOptions,
+    pub(crate) links: Links,
+    pub(crate) gate: Gate,
+    pub(crate) started: Cell<bool>,
+    name: OnceCell<String>,
+    last_serial: Cell<u64>,
+}
+
+impl Shell {
+    pub(crate) fn new(host: Rc<dyn Host>, class: &'static str, options: AgentOptions) -> Self {
+        let mut epoch = [0; 4];
+        host.fill_random(&mut epoch);
+        Self {
+            host,
+            class,
+            options,
+            links: Links::new(u32::from_le_bytes(epoch)),
+            gate: Gate::default(),
+            started: Cell::new(false),
+            name: OnceCell::new(),
+            last_serial: Cell::new(0),
+        }
+    }
+
+    /// Name of the instance; empty before the start.
+    pub(crate) fn name(&self) -> &str {
+        self.name.get().map_or("", String::as_str)
+    }
+
+    /// Learns the name. `false` if the platform does not know it.
+    pub(crate) fn learn_name(&self) -> bool {
+        if self.name.get().is_none()
+            && let Some(name) = self.host.name()
+        {
+            // The cell was empty a line ago, and nobody else is on this thread.
+            let _ = self.name.set(name);
+        }
+        self.name.get().is_some()
+    }
+
+    /// Writes what went wrong to the log, with all its causes.
+    pub(crate) fn log_failure(&self, event: &str, link: Option<&Link>, error: &Error) {
+        let mut line = format!("agent={} instance={:?} event={event}", self.class, self.name());
+        if let Some(link) = link {
+            // Writing to a `String` cannot fail.
+            let _ = write!(line, " connection={:?}", link.id());
+        }
+        let _ = write!(line, " error={:?}", format!("{error:#}"));
+        self.host.log(Level::Error, &line);
+    }
+
+    /// A number for a new connection, larger than those of all that were here before it.
+    pub(crate) fn next_serial(&self) -> u64 {
+        // Time, so that it grows over wakes; counted on within a millisecond.
+        let serial = (self.host.now_ms() << 10).max(self.last_serial.get() + 1);
+        self.last_serial.set(serial);
+        serial
+    }
+
+    /// 21 characters that nobody can guess, for a connection whose client chose no id.
+    pub(crate) fn random_id(&self) -> String {
+        // 64 characters, so that six random bits choose one without bias.
+        const ALPHABET: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
+        let mut random = [0; 21];
+        self.host.fill_random(&mut random);
+        random.iter().map(|byte| ALPHABET.get(usize::from(byte & 63)).copied().map_or('_', char::from)).collect()
+    }
+
+    /// A version 4 UUID.
+    pub(crate) fn uuid(&self) -> String {
+        let mut random = [0; 16];
+        self.host.fill_random(&mut random);
+        let bits = u128::from_be_bytes(random) & !(0xf000 << 64) & !(0xc000 << 48) | 0x4000 << 64 | 0x8000 << 48;
+        let hex = format!("{bits:032x}");
+        let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
+        format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+    }
+
+    /// Open connections, those with `tag` only if one is given.
+    pub(crate) fn open_links(&self, tag: Option<&str>) -> Vec<Rc<Link>> {
+        let mut open = Vec::new();
+        match tag {
+            // The platform knows who has a tag without waking the others.
+            Some(tag) if self.options.hibernate && !self.links.is_complete() => match self.host.sockets(Some(tag)) {
+                Ok(sockets) => open.extend(sockets.iter().filter_map(|socket| self.links.resolve(socket))),
+                Err(error) => self.log_failure("list connections", None, &error.into()),
+            },
+            _ => {
+                self.complete_links();
+                self.links.for_each(|link| {
+                    if tag.is_none_or(|tag| link.has_tag(tag)) {
+                        open.push(Rc::clone(link));
+                    }
+                });
+            }
+        }
+        open.retain(|link| link.is_open());
+        open
+    }
+
+    /// The newest open connection with that id.
+    pub(crate) fn open_link(&self, id: &str) -> Option<Rc<Link>> {
+        self.open_links(Some(id)).into_iter().filter(|link| link.id() == id).max_by_key(|link| link.serial())
+    }
+
+    /// Sends to every connection that `choose` picks. A socket that fails stops nothing.
+    pub(crate) fn broadcast(&self, payload: &Payload<'_>, choose: impl Fn(&Rc<Link>) -> bool) {
+        self.complete_links();
+        self.links.for_each(|link| {
+            if choose(link) {
+                self.send(link, payload);
+            }
+        });
+    }
+
+    /// Sends to one connection, if it is still there.
+    pub(crate) fn send(&self, link: &Link, payload: &Payload<'_>) {
+        if let Err(SocketError::Platform(message)) = link.send(payload) {
+            self.log_failure("send", Some(link), &HostError::new(message).into());
+        }
+    }
+
+    /// After a wake, brings in the connections that have had no event yet.
+    fn complete_links(&self) {
+        if self.links.is_complete() {
+            return;
+        }
+        match self.host.sockets(None) {
+            Ok(sockets) => {
+                for socket in &sockets {
+                    self.resolve(socket);
+                }
+                self.links.set_complete();
+            }
+            Err(error) => self.log_failure("list connections", None, &error.into()),
+        }
+    }
+
+    pub(crate) fn resolve(&self, socket: &Rc<dyn Socket>) -> Option<Rc<Link>> {
+        self.links.resolve(socket)
+    }
+}

@@ -1,0 +1,134 @@
+//! Reaching another agent by its name.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http::{HeaderName, HeaderValue};
+
+use crate::agent::Agent;
+use crate::host::{Host, HostError, Placement, Target};
+use crate::http::{Request, Response};
+
+/// Header that carries props from the router or a stub to the object; never let in from outside.
+pub const PROPS_HEADER: HeaderName = HeaderName::from_static("x-agents-lifecycle-props");
+
+/// Headers with a meaning between router and object, which a client must not set.
+pub const INTERNAL_HEADERS: [HeaderName; 6] = [
+    PROPS_HEADER,
+    HeaderName::from_static("x-cf-agents-subagent-url"),
+    HeaderName::from_static("x-partykit-namespace"),
+    HeaderName::from_static("x-partykit-jurisdiction"),
+    HeaderName::from_static("x-partykit-props"),
+    HeaderName::from_static("x-partykit-room"),
+];
+
+/// Props as the value of [`PROPS_HEADER`].
+///
+/// # Errors
+/// They cannot be written as JSON.
+pub fn encode_props(props: &impl serde::Serialize) -> Result<HeaderValue, serde_json::Error> {
+    let encoded = BASE64_STANDARD.encode(serde_json::to_vec(props)?);
+    // Base64 is made of characters that a header may hold.
+    Ok(HeaderValue::from_str(&encoded).unwrap_or_else(|_| HeaderValue::from_static("")))
+}
+
+/// The JSON text in a value of [`PROPS_HEADER`]: base64, or plain JSON as old callers send it.
+///
+/// # Errors
+/// It is neither; the text says so and does not repeat the value.
+pub(crate) fn decode_props(value: &str) -> Result<String, PropsError> {
+    let value = value.trim();
+    if value.starts_with(['{', '[']) {
+        return Ok(value.to_owned());
+    }
+    let bytes = BASE64_STANDARD.decode(value).map_err(|_| PropsError)?;
+    String::from_utf8(bytes).map_err(|_| PropsError)
+}
+
+/// Props that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("props are neither JSON nor base64 of it")]
+pub(crate) struct PropsError;
+
+/// An agent in another object, or in this one.
+pub struct AgentStub<B: Agent> {
+    host: Rc<dyn Host>,
+    target: Target,
+    props: Option<HeaderValue>,
+    agent: PhantomData<fn() -> B>,
+}
+
+impl<B: Agent> AgentStub<B> {
+    pub(crate) fn new(host: Rc<dyn Host>, binding: &str, name: &str) -> Self {
+        let target = Target { binding: binding.to_owned(), name: name.to_owned(), placement: Placement::default() };
+        Self { host, target, props: None, agent: PhantomData }
+    }
+
+    /// The same agent under another binding than its class name.
+    #[must_use]
+    pub fn bound_as(mut self, binding: &str) -> Self {
+        binding.clone_into(&mut self.target.binding);
+        self
+    }
+
+    /// The same agent, placed. In another jurisdiction the same name is another instance.
+    #[must_use]
+    pub fn placed(mut self, placement: Placement) -> Self {
+        self.target.placement = placement;
+        self
+    }
+
+    /// Passes `props` to [`on_start`](Agent::on_start) if the next request wakes the agent.
+    ///
+    /// # Errors
+    /// They cannot be written as JSON.
+    pub fn with_props(mut self, props: &B::Props) -> Result<Self, serde_json::Error> {
+        self.props = Some(encode_props(props)?);
+        Ok(self)
+    }
+
+    /// Name of the instance.
+    pub fn name(&self) -> &str {
+        &self.target.name
+    }
+
+    /// Sends a request to [`on_request`](Agent::on_request) of that agent.
+    ///
+    /// Internal headers of `request` are taken off first, so that a request from outside can be handed on.
+    ///
+    /// # Errors
+    /// [`HostError`] if the platform could not deliver it or the object was reset. An answer with an error status is no error.
+    pub async fn fetch(&self, mut request: Request) -> Result<Response, HostError> {
+        for name in INTERNAL_HEADERS {
+            request.remove_header(name);
+        }
+        if let Some(props) = &self.props {
+            request.set_header(PROPS_HEADER, props.clone());
+        }
+        self.host.fetch_agent(&self.target, request).await
+    }
+}
+
+impl<B: Agent> fmt::Debug for AgentStub<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AgentStub({} {:?})", self.target.binding, self.target.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn props_survive_the_header() {
+        let props = serde_json::json!({"user": "Usuário"});
+        let value = encode_props(&props).expect("JSON");
+        let text = decode_props(value.to_str().expect("ASCII")).expect("props");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), props);
+        assert_eq!(decode_props(" {\"a\":1} "), Ok("{\"a\":1}".to_owned()));
+        assert_eq!(decode_props("%%%"), Err(PropsError));
+    }
+}

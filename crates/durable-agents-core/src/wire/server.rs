@@ -1,0 +1,128 @@
+//! Frames that the server sends, as text.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{IDENTITY, MCP_SERVERS, RPC, STATE, STATE_ERROR};
+
+/// `cf_agent_mcp_servers` of an agent without MCP servers, which every agent here is.
+pub(crate) const NO_MCP_SERVERS: &str =
+    r#"{"mcp":{"prompts":[],"resources":[],"servers":{},"tools":[]},"type":"cf_agent_mcp_servers"}"#;
+
+const _: () = assert!(MCP_SERVERS.len() == 20, "the frame above spells the name out");
+
+/// Who the client is talking to.
+pub(crate) fn identity(name: &str, class: &str, state_follows: bool) -> String {
+    #[derive(Serialize)]
+    struct Identity<'a> {
+        name: &'a str,
+        agent: &'a str,
+        r#type: &'static str,
+        // Newer clients then wait for the state before they report ready; older ones ignore it.
+        #[serde(rename = "stateFollows", skip_serializing_if = "std::ops::Not::not")]
+        state_follows: bool,
+    }
+    text(&Identity { name, agent: class, r#type: IDENTITY, state_follows })
+}
+
+/// The whole state; `json` is JSON text.
+pub(crate) fn state(json: &str) -> String {
+    // By hand: the state may be megabytes, and is JSON already.
+    let mut frame = String::with_capacity(json.len() + 36);
+    frame.push_str(r#"{"state":"#);
+    frame.push_str(json);
+    frame.push_str(r#","type":""#);
+    frame.push_str(STATE);
+    frame.push_str("\"}");
+    frame
+}
+
+/// A client's state was refused.
+pub(crate) fn state_error(error: &str) -> String {
+    #[derive(Serialize)]
+    struct StateError<'a> {
+        r#type: &'static str,
+        error: &'a str,
+    }
+    text(&StateError { r#type: STATE_ERROR, error })
+}
+
+/// A connect failed; the close frame follows.
+pub(crate) fn connect_error(error: &str) -> String {
+    #[derive(Serialize)]
+    struct ConnectError<'a> {
+        error: &'a str,
+    }
+    text(&ConnectError { error })
+}
+
+/// The final answer to a call; no `result` key for a method that returns nothing.
+pub(crate) fn rpc_result(id: &str, result: Option<&RawValue>) -> String {
+    #[derive(Serialize)]
+    struct RpcResult<'a> {
+        done: bool,
+        id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        result: Option<&'a RawValue>,
+        success: bool,
+        r#type: &'static str,
+    }
+    text(&RpcResult { done: true, id, result, success: true, r#type: RPC })
+}
+
+/// A call failed.
+pub(crate) fn rpc_error(id: &str, error: &str) -> String {
+    #[derive(Serialize)]
+    struct RpcError<'a> {
+        error: &'a str,
+        id: &'a str,
+        success: bool,
+        r#type: &'static str,
+    }
+    text(&RpcError { error, id, success: false, r#type: RPC })
+}
+
+// Structs of strings, booleans and raw JSON have no way to fail.
+fn text(frame: &impl Serialize) -> String {
+    serde_json::to_string(frame).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_byte_exact() {
+        assert_eq!(
+            identity("room-1", "chat-room", false),
+            r#"{"name":"room-1","agent":"chat-room","type":"cf_agent_identity"}"#
+        );
+        assert_eq!(
+            identity("a\"b", "c", true),
+            r#"{"name":"a\"b","agent":"c","type":"cf_agent_identity","stateFollows":true}"#
+        );
+        assert_eq!(state(r#"{"count":0}"#), r#"{"state":{"count":0},"type":"cf_agent_state"}"#);
+        assert_eq!(
+            state_error("Connection is readonly"),
+            r#"{"type":"cf_agent_state_error","error":"Connection is readonly"}"#
+        );
+        assert_eq!(connect_error("no\n"), r#"{"error":"no\n"}"#);
+        let five = RawValue::from_string("5".to_owned()).expect("JSON");
+        assert_eq!(rpc_result("7f", Some(&five)), r#"{"done":true,"id":"7f","result":5,"success":true,"type":"rpc"}"#);
+        assert_eq!(rpc_result("7f", None), r#"{"done":true,"id":"7f","success":true,"type":"rpc"}"#);
+        assert_eq!(
+            rpc_error("7f", "Method nope does not exist"),
+            r#"{"error":"Method nope does not exist","id":"7f","success":false,"type":"rpc"}"#
+        );
+    }
+
+    #[test]
+    fn c47_the_mcp_frame_is_empty() {
+        let frame: serde_json::Value = serde_json::from_str(NO_MCP_SERVERS).expect("JSON");
+        let expected = serde_json::json!({
+            "type": MCP_SERVERS,
+            "mcp": {"prompts": [], "resources": [], "servers": {}, "tools": []},
+        });
+        assert_eq!(frame, expected);
+    }
+}
