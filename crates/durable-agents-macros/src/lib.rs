@@ -1,1 +1,51 @@
-//! Placeholder.
+//! The attributes of Durable Agents. Use them through `durable-agents`.
+
+mod agent;
+mod model;
+
+use proc_macro::TokenStream;
+
+/// Makes an `impl Agent for …` block a Durable Object class, exported under the struct's own name.
+///
+/// `class_name` in `wrangler.toml` is that name. What the block does not write is filled in:
+///
+/// | Missing | Filled in |
+/// |---|---|
+/// | `type State`, `type ConnectionState`, `type Props` | `()` |
+/// | `const CLASS` | the struct's name |
+/// | `fn new` | `Default::default()` |
+///
+/// So this
+///
+/// ```ignore
+/// #[derive(Default)]
+/// struct Counter;
+///
+/// #[agent]
+/// impl Agent for Counter {
+///     type State = u32;
+/// }
+/// ```
+///
+/// becomes, in outline,
+///
+/// ```ignore
+/// impl Agent for Counter {
+///     type State = u32;
+///     type ConnectionState = ();
+///     type Props = ();
+///     const CLASS: &'static str = "Counter";
+///     fn new(_: &Context<Self>) -> Self { Default::default() }
+/// }
+///
+/// // For wasm only, in a hidden module: the class that workerd constructs, with `fetch`, `webSocketMessage` and so on.
+/// #[wasm_bindgen]
+/// pub struct Counter(durable_agents::__private::Object<super::Counter>);
+/// ```
+///
+/// The struct has no type parameters: a class cannot have any.
+#[proc_macro_attribute]
+pub fn agent(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let expanded = model::AgentImpl::parse(arguments.into(), item.into()).map(agent::expand);
+    expanded.unwrap_or_else(|error| error.into_compile_error()).into()
+}

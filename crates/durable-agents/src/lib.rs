@@ -1,1 +1,50 @@
-//! Placeholder.
+//! Stateful agents in Rust for Cloudflare Workers.
+//!
+//! One Durable Object for each agent name, hibernating WebSockets, state in SQLite, and the wire protocol of the JavaScript
+//! Agents SDK: its clients, and plain WebSockets, work unchanged.
+//!
+//! ```
+//! use durable_agents::prelude::*;
+//!
+//! /// Counts for everyone who is connected.
+//! #[derive(Default)]
+//! pub struct Counter;
+//!
+//! #[agent]
+//! impl Agent for Counter {
+//!     type State = u32;
+//!
+//!     fn initial_state(&self) -> Option<u32> {
+//!         Some(0)
+//!     }
+//!
+//!     async fn on_message(&self, cx: &Context<Self>, connection: &Connection<Self>, message: Message) -> Result<()> {
+//!         if message.as_text() == Some("increment") {
+//!             let count = cx.update_state(|count| {
+//!                 *count += 1;
+//!                 *count
+//!             })?;
+//!             connection.send(count.to_string())?;
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//! ```
+//!
+//! - [`Agent`] is what an author implements; [`macro@agent`] makes a class of it.
+//! - [`Context`] and [`Connection`] are what its hooks can reach.
+//! - `route_agent_request` brings requests to agents.
+//! - `testing` (feature `testing`) is the world in which agents run under plain `cargo test`.
+
+pub use durable_agents_core::{
+    Agent, AgentOptions, AgentStub, AttachmentError, Close, Connection, ConnectionError, Context, Data, Error,
+    MAX_ATTACHMENT_BYTES, MAX_STATE_BYTES, MAX_TAG_BYTES, MAX_TAGS, Message, PanicError, Payload, Result, Source, StateError,
+    TagError, Tags, bail, close, error, host, http, rpc, sql,
+};
+pub use durable_agents_macros::agent;
+
+/// What an agent's file usually needs.
+pub mod prelude {
+    pub use crate::http::{Method, Request, Response, StatusCode};
+    pub use crate::{Agent, AgentOptions, Close, Connection, Context, Error, Message, Result, Source, agent, bail, error};
+}

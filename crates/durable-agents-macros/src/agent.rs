@@ -1,0 +1,87 @@
+//! What `#[agent]` makes of an `impl` block.
+
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::parse_quote;
+use syn::spanned::Spanned;
+
+use crate::model::AgentImpl;
+
+/// The block, completed, and the class.
+pub(crate) fn expand(mut agent: AgentImpl) -> TokenStream {
+    for name in ["State", "ConnectionState", "Props"] {
+        if !agent.defines(name) {
+            let name = format_ident!("{name}");
+            agent.block.items.push(parse_quote!(type #name = ();));
+        }
+    }
+    if !agent.defines("CLASS") {
+        let class = agent.name.to_string();
+        agent.block.items.push(parse_quote!(const CLASS: &'static str = #class;));
+    }
+    if !agent.defines("new") {
+        // At the struct's name, where the author can add the derive that may be missing.
+        let default = quote_spanned!(agent.block.self_ty.span()=> <Self as ::core::default::Default>::default());
+        agent.block.items.push(parse_quote! {
+            fn new(_: &::durable_agents::Context<Self>) -> Self {
+                #default
+            }
+        });
+    }
+    let block = &agent.block;
+    let class = class(&agent);
+    quote! {
+        #block
+        #class
+    }
+}
+
+/// The class that workerd constructs: a thin shell, in a module of its own so that it can bear the struct's name.
+fn class(agent: &AgentImpl) -> TokenStream {
+    let name = &agent.name;
+    let module = format_ident!("__durable_agents_class_of_{name}");
+    quote! {
+        #[cfg(target_arch = "wasm32")]
+        #[doc(hidden)]
+        #[allow(non_snake_case, missing_docs, missing_debug_implementations, unreachable_pub)]
+        mod #module {
+            use ::durable_agents::__private::wasm_bindgen::{self, JsValue, prelude::wasm_bindgen};
+
+            #[wasm_bindgen(wasm_bindgen = ::durable_agents::__private::wasm_bindgen)]
+            pub struct #name(::durable_agents::__private::Object<super::#name>);
+
+            #[wasm_bindgen(wasm_bindgen = ::durable_agents::__private::wasm_bindgen)]
+            impl #name {
+                #[wasm_bindgen(constructor)]
+                pub fn new(state: JsValue, env: JsValue) -> Self {
+                    Self(::durable_agents::__private::Object::new(state, env))
+                }
+
+                #[wasm_bindgen(js_name = fetch)]
+                pub fn fetch(&self, request: JsValue) -> JsValue {
+                    self.0.fetch(request)
+                }
+
+                #[wasm_bindgen(js_name = webSocketMessage)]
+                pub fn web_socket_message(&self, socket: JsValue, message: JsValue) -> JsValue {
+                    self.0.web_socket_message(socket, message)
+                }
+
+                #[wasm_bindgen(js_name = webSocketClose)]
+                pub fn web_socket_close(&self, socket: JsValue, code: JsValue, reason: JsValue, was_clean: JsValue) -> JsValue {
+                    self.0.web_socket_close(socket, code, reason, was_clean)
+                }
+
+                #[wasm_bindgen(js_name = webSocketError)]
+                pub fn web_socket_error(&self, socket: JsValue, error: JsValue) -> JsValue {
+                    self.0.web_socket_error(socket, error)
+                }
+
+                #[wasm_bindgen(js_name = alarm)]
+                pub fn alarm(&self) -> JsValue {
+                    self.0.alarm()
+                }
+            }
+        }
+    }
+}
