@@ -43,7 +43,7 @@ impl<A: Agent> Context<A> {
     /// # Errors
     /// [`StateError::Store`]; [`StateError::Rejected`] if validation refuses the initial state.
     pub fn try_state(&self) -> Result<Option<Rc<A::State>>, StateError> {
-        Ok(self.instance.state()?.map(|(state, _)| state))
+        Ok(self.instance.state()?.map(|stored| stored.value))
     }
 
     /// Replaces the state: validate, persist, broadcast to every protocol connection, then

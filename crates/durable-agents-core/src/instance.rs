@@ -1,13 +1,11 @@
 //! One instance of one agent: the only place where the runtime meets the agent's type.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
-use std::task::{Context as TaskContext, Poll};
 
 use futures::future::LocalBoxFuture;
-use futures::task::noop_waker_ref;
 use serde::de::DeserializeOwned;
 
 use crate::agent::{Agent, Close, Source};
@@ -61,7 +59,19 @@ pub(crate) struct Instance<A: Agent> {
 enum Cached<S> {
     Unread,
     Absent,
-    Present(Rc<S>, Rc<str>),
+    Present(Stored<S>),
+}
+
+/// A state as it stands in storage: the value and the JSON text of it.
+pub(crate) struct Stored<S> {
+    pub(crate) value: Rc<S>,
+    pub(crate) json: Rc<str>,
+}
+
+impl<S> Clone for Stored<S> {
+    fn clone(&self) -> Self {
+        Self { value: Rc::clone(&self.value), json: Rc::clone(&self.json) }
+    }
 }
 
 impl<A: Agent> Instance<A> {
@@ -81,20 +91,20 @@ impl<A: Agent> Instance<A> {
         self.agent.borrow().clone().ok_or_else(|| error!("the agent has not started"))
     }
 
-    /// The state and its JSON text.
-    pub(crate) fn state(self: &Rc<Self>) -> Result<Option<(Rc<A::State>, Rc<str>)>, StateError> {
+    /// The state, after setting the initial state if need be.
+    pub(crate) fn state(self: &Rc<Self>) -> Result<Option<Stored<A::State>>, StateError> {
         match &*self.state.borrow() {
-            Cached::Present(state, json) => return Ok(Some((Rc::clone(state), Rc::clone(json)))),
+            Cached::Present(stored) => return Ok(Some(stored.clone())),
             Cached::Absent => return Ok(None),
             Cached::Unread => {}
         }
         let store = self.shell.host.store();
         if let Some(json) = state::read(store)? {
             match decode::<A::State>(&json) {
-                Ok(state) => {
-                    let (state, json) = (Rc::new(state), Rc::from(json));
-                    self.state.replace(Cached::Present(Rc::clone(&state), Rc::clone(&json)));
-                    return Ok(Some((state, json)));
+                Ok(value) => {
+                    let stored = Stored { value: Rc::new(value), json: json.into() };
+                    self.state.replace(Cached::Present(stored.clone()));
+                    return Ok(Some(stored));
                 }
                 Err(wrong) => {
                     self.shell.log_failure("read state", None, &wrong.into());
@@ -110,8 +120,9 @@ impl<A: Agent> Instance<A> {
             return Ok(None);
         };
         self.commit_state(initial, Source::Server)?;
+        // Not simply `initial`: a change hook may have set another by now.
         match &*self.state.borrow() {
-            Cached::Present(state, json) => Ok(Some((Rc::clone(state), Rc::clone(json)))),
+            Cached::Present(stored) => Ok(Some(stored.clone())),
             Cached::Absent | Cached::Unread => Ok(None),
         }
     }
@@ -135,7 +146,7 @@ impl<A: Agent> Instance<A> {
         state::write(self.shell.host.store(), &json)?;
         let next = Rc::new(next);
         let frame = wire::server::state(&json);
-        self.state.replace(Cached::Present(Rc::clone(&next), json.into()));
+        self.state.replace(Cached::Present(Stored { value: Rc::clone(&next), json: json.into() }));
         // By socket, not by id: a twin under the same id wants to know.
         let is_source = |link: &Rc<Link>| origin.as_ref().is_some_and(|origin| Rc::ptr_eq(origin, link));
         let frame = Payload::from(frame);
@@ -147,18 +158,14 @@ impl<A: Agent> Instance<A> {
     /// Begins `work` at once, and goes on with it beside the current event if it has to wait. A failure goes to the error hook.
     pub(crate) fn spawn(self: &Rc<Self>, event: &'static str, work: impl Future<Output = Result<()>> + 'static) {
         let instance = Rc::clone(self);
-        let mut work: LocalBoxFuture<'static, ()> = Box::pin(async move {
+        self.shell.begin(Box::pin(async move {
             if let Err(error) = guard(work).await {
                 instance.shell.log_failure(event, None, &error);
                 if let Err(error) = Rc::clone(&instance).on_error(error).await {
                     instance.shell.log_failure("on_error", None, &error);
                 }
             }
-        });
-        // The platform polls it again, with a waker of its own.
-        if let Poll::Pending = work.as_mut().poll(&mut TaskContext::from_waker(noop_waker_ref())) {
-            self.shell.host.spawn(work);
-        }
+        }));
     }
 }
 
@@ -249,10 +256,14 @@ impl<A: Agent> Entity for Instance<A> {
     }
 
     fn state_json(self: Rc<Self>) -> Result<Option<Rc<str>>, StateError> {
-        Ok(self.state()?.map(|(_, json)| json))
+        Ok(self.state()?.map(|stored| stored.json))
     }
 
     fn set_client_state(self: Rc<Self>, link: Rc<Link>, json: &str) -> Result<(), StateError> {
+        // An agent without state stays without: `null` would fit `()`.
+        if TypeId::of::<A::State>() == TypeId::of::<()>() {
+            return Err(StateError::Unset);
+        }
         let next = decode(json)?;
         let source = Source::Connection(self.connection(link));
         self.commit_state(next, source)

@@ -104,6 +104,8 @@ pub struct RetryNotice<'a> {
     pub route: &'a Route,
 }
 
+type RetryObserver<'a> = Box<dyn Fn(&RetryNotice<'_>) + 'a>;
+
 /// How the router works.
 pub struct RouteOptions<'a, Req, Res, E> {
     prefix: Cow<'a, str>,
@@ -114,7 +116,7 @@ pub struct RouteOptions<'a, Req, Res, E> {
     retry: RoutingRetry,
     before_connect: Option<BeforeHook<'a, Req, Res, E>>,
     before_request: Option<BeforeHook<'a, Req, Res, E>>,
-    on_retry: Option<Box<dyn Fn(&RetryNotice<'_>) + 'a>>,
+    on_retry: Option<RetryObserver<'a>>,
 }
 
 impl<'a, Req, Res, E> RouteOptions<'a, Req, Res, E> {

@@ -1,10 +1,8 @@
 //! The order of things: one method for each event of the platform.
 
 use std::rc::Rc;
-use std::task::{Context as TaskContext, Poll};
 
 use futures::future::LocalBoxFuture;
-use futures::task::noop_waker_ref;
 
 use crate::agent::{Agent, Close};
 use crate::close;
@@ -102,7 +100,7 @@ impl Runtime {
             return Ok(());
         }
         if let Err(error) = self.start(props).await {
-            self.report("on_start", error).await;
+            self.report("on_start", error);
             self.entity.discard();
             return Err(error_of_start());
         }
@@ -128,7 +126,7 @@ impl Runtime {
         match Rc::clone(&self.entity).on_request(request).await {
             Ok(response) => response,
             Err(error) => {
-                self.report("on_request", error).await;
+                self.report("on_request", error);
                 failed(REQUEST_FAILED)
             }
         }
@@ -156,7 +154,7 @@ impl Runtime {
             Ok(greeting) => greeting,
             Err(error) => {
                 let told = error.downcast_ref::<TagError>().map(ToString::to_string);
-                self.report_of(&link, "connect", error).await;
+                self.report_of(&link, "connect", error);
                 return refuse(upgrade, told.as_deref().unwrap_or(CONNECT_FAILED));
             }
         };
@@ -166,12 +164,12 @@ impl Runtime {
         let socket = match accepted {
             Ok(socket) => socket,
             Err(error) => {
-                self.report_of(&link, "accept", error.into()).await;
+                self.report_of(&link, "accept", error.into());
                 return Reply::Response(failed(CONNECT_FAILED));
             }
         };
         if let Err(error) = link.accepted(Rc::clone(&socket)) {
-            self.report_of(&link, "accept", error.into()).await;
+            self.report_of(&link, "accept", error.into());
             abandon(&*socket, CONNECT_FAILED);
             return Reply::Switched;
         }
@@ -191,8 +189,8 @@ impl Runtime {
                 if let Err(error) = link.set_flags(flags) {
                     shell.log_failure("on_connect", Some(&link), &error.into());
                 }
-                self.report_of(&link, "on_connect", error).await;
                 abandon(&*socket, CONNECT_FAILED);
+                self.report_of(&link, "on_connect", error);
             }
         }
         self.drain(&link);
@@ -230,14 +228,14 @@ impl Runtime {
             let Some(event) = link.inbox.borrow_mut().pop() else { return };
             let runtime = self.clone();
             let link = Rc::clone(link);
-            let mut work: LocalBoxFuture<'static, ()> = Box::pin(async move { runtime.handle(link, event).await });
-            if let Poll::Pending = work.as_mut().poll(&mut TaskContext::from_waker(noop_waker_ref())) {
-                self.shell().host.spawn(work);
-            }
+            self.shell().begin(Box::pin(async move { runtime.handle(link, event).await }));
         }
     }
 
     fn keep(&self, link: &Rc<Link>, event: Waiting) {
+        if matches!(event, Waiting::Message(_)) && !link.is_listed() {
+            return;
+        }
         let kept = link.inbox.borrow_mut().push(event);
         if kept == Err(Overflow) {
             let (code, reason) = close::INBOX_FULL;
@@ -285,7 +283,7 @@ impl Runtime {
             }
             Waiting::Error(ref message) => {
                 if self.leave(&link) {
-                    self.report_of(&link, "socket", HostError::new(message.clone()).into()).await;
+                    self.report_of(&link, "socket", HostError::new(message.clone()).into());
                     // The platform sends no close event after an error.
                     let close = Close { code: 1006, reason: message.clone(), was_clean: false };
                     self.run_on_close(&link, close).await;
@@ -304,7 +302,7 @@ impl Runtime {
 
     async fn run_on_close(&self, link: &Rc<Link>, close: Close) {
         if let Err(error) = Rc::clone(&self.entity).on_close(Rc::clone(link), close).await {
-            self.report_of(link, "on_close", error).await;
+            self.report_of(link, "on_close", error);
         }
     }
 
@@ -327,7 +325,7 @@ impl Runtime {
             ClientFrame::Rpc(call) => self.call(link, call).await,
             ClientFrame::App => {
                 if let Err(error) = Rc::clone(&self.entity).on_message(Rc::clone(&link), message).await {
-                    self.report_of(&link, "on_message", error).await;
+                    self.report_of(&link, "on_message", error);
                 }
             }
         }
@@ -365,20 +363,26 @@ impl Runtime {
         self.shell().send(&link, &reply.into());
     }
 
-    /// Logs a failure of one connection and tells its error hook.
-    async fn report_of(&self, link: &Rc<Link>, event: &str, error: Error) {
+    /// Logs a failure of one connection and tells its error hook, for which nobody waits.
+    fn report_of(&self, link: &Rc<Link>, event: &str, error: Error) {
         self.shell().log_failure(event, Some(link), &error);
-        if let Err(error) = Rc::clone(&self.entity).on_connection_error(Rc::clone(link), error).await {
-            self.shell().log_failure("on_connection_error", Some(link), &error);
-        }
+        let (entity, link) = (Rc::clone(&self.entity), Rc::clone(link));
+        self.shell().begin(Box::pin(async move {
+            if let Err(error) = Rc::clone(&entity).on_connection_error(Rc::clone(&link), error).await {
+                entity.shell().log_failure("on_connection_error", Some(&link), &error);
+            }
+        }));
     }
 
-    /// Logs any other failure and tells the error hook.
-    async fn report(&self, event: &str, error: Error) {
+    /// Logs any other failure and tells the error hook, for which nobody waits.
+    fn report(&self, event: &str, error: Error) {
         self.shell().log_failure(event, None, &error);
-        if let Err(error) = Rc::clone(&self.entity).on_error(error).await {
-            self.shell().log_failure("on_error", None, &error);
-        }
+        let entity = Rc::clone(&self.entity);
+        self.shell().begin(Box::pin(async move {
+            if let Err(error) = Rc::clone(&entity).on_error(error).await {
+                entity.shell().log_failure("on_error", None, &error);
+            }
+        }));
     }
 }
 

@@ -3,6 +3,10 @@
 use std::cell::{Cell, OnceCell};
 use std::fmt::Write as _;
 use std::rc::Rc;
+use std::task::Context;
+
+use futures::future::LocalBoxFuture;
+use futures::task::noop_waker_ref;
 
 use crate::agent::AgentOptions;
 use crate::error::Error;
@@ -63,6 +67,14 @@ impl Shell {
         }
         let _ = write!(line, " error={:?}", format!("{error:#}"));
         self.host.log(Level::Error, &line);
+    }
+
+    /// Begins `work` at once, and goes on with it beside the current event if it has to wait.
+    pub(crate) fn begin(&self, mut work: LocalBoxFuture<'static, ()>) {
+        // The platform polls it again, with a waker of its own.
+        if work.as_mut().poll(&mut Context::from_waker(noop_waker_ref())).is_pending() {
+            self.host.spawn(work);
+        }
     }
 
     /// A number for a new connection, larger than those of all that were here before it.

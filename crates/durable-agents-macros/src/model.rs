@@ -15,13 +15,14 @@ pub(crate) struct AgentImpl {
 impl AgentImpl {
     /// Checks that the block can become a class; all complaints at once, each at its place.
     pub(crate) fn parse(arguments: TokenStream, item: TokenStream) -> Result<Self> {
-        let block: ItemImpl = parse2(item.clone())
-            .map_err(|_| Error::new_spanned(item, "#[agent] belongs on an `impl Agent for …` block"))?;
+        let block: ItemImpl =
+            parse2(item.clone()).map_err(|_| Error::new_spanned(item, "#[agent] belongs on an `impl Agent for …` block"))?;
         let mut complaints = Vec::new();
         if !arguments.is_empty() {
             complaints.push(Error::new_spanned(arguments, "#[agent] takes no arguments"));
         }
-        if !block.trait_.as_ref().is_some_and(|(_, path, _)| path.segments.last().is_some_and(|last| last.ident == "Agent")) {
+        let of_trait = block.trait_.as_ref().and_then(|(_, path, _)| path.segments.last());
+        if of_trait.is_none_or(|name| name.ident != "Agent") {
             complaints.push(Error::new(block.impl_token.span(), "#[agent] belongs on an `impl Agent for …` block"));
         }
         if !block.generics.params.is_empty() {
