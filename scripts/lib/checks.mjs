@@ -1,0 +1,22 @@
+import { checkCoverage } from "./coverage.mjs";
+import { inPackage, node } from "./packages.mjs";
+import { run } from "./run.mjs";
+
+// A lock that the manifests outgrew is mended on a developer's machine and an error on CI.
+export const LOCKED = process.env.CI ? ["--locked"] : [];
+
+const clippy = (...options) => run("cargo", ["clippy", "--workspace", ...LOCKED, ...options, "--", "-D", "warnings"]);
+
+const TSC = inPackage("typescript", "bin", "tsc");
+const RUSTDOC = ["--workspace", "--no-deps", "--all-features"];
+
+/** What can be said of the sources without running them; each fails by throwing. */
+export const CHECKS = [
+  ["Protocol checks are named by tests", checkCoverage],
+  ["Types of the page", () => run(node(), [TSC, "--project", "public/tsconfig.json"])],
+  ["cargo fmt", () => run("cargo", ["fmt", "--all", "--check"])],
+  ["clippy, host", () => clippy("--all-targets")],
+  ["clippy, wasm32", () => clippy("--lib", "--target", "wasm32-unknown-unknown")],
+  // All features, as the docs link to what is behind one.
+  ["rustdoc", () => run("cargo", ["doc", ...RUSTDOC, ...LOCKED], { env: { RUSTDOCFLAGS: "-D warnings" } })],
+];

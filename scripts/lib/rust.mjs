@@ -1,0 +1,91 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { inRoot } from "./paths.mjs";
+import { ask, run } from "./run.mjs";
+import { Problem, step, warn } from "./steps.mjs";
+
+const WASM_TARGET = "wasm32-unknown-unknown";
+/** worker-build calls `cargo +nightly`, so this is a name and cannot be a date. */
+const NIGHTLY = "nightly";
+
+const pinnedStable = () => /^channel = "(.+)"$/m.exec(readFileSync(inRoot("rust-toolchain.toml"), "utf8"))[1];
+
+// Answers "is it there?" without rustup installing it on the way, unannounced.
+const sysroot = (toolchain) =>
+  ask("rustc", [`+${toolchain}`, "--print", "sysroot"], { env: { RUSTUP_AUTO_INSTALL: "0" } });
+
+const has = (toolchain, ...parts) => {
+  const folder = sysroot(toolchain);
+  return folder !== undefined && parts.every((part) => existsSync(join(folder, part)));
+};
+
+const wasmStd = join("lib", "rustlib", WASM_TARGET, "lib");
+const stdSource = join("lib", "rustlib", "src", "rust", "library", "std", "Cargo.toml");
+
+const isComplete = (toolchain) => has(toolchain, "bin/cargo-clippy", "bin/rustfmt", wasmStd);
+
+const install = (toolchain, components) =>
+  step(`Installing Rust ${toolchain}`, () =>
+    run(
+      "rustup",
+      [
+        ...["toolchain", "install", toolchain, "--profile", "minimal", "--no-self-update"],
+        ...components.flatMap((component) => ["--component", component]),
+        ...["--target", WASM_TARGET],
+      ],
+      { env: { RUST_BACKTRACE: "0" } },
+    ),
+  );
+
+/** Makes the compiler of rust-toolchain.toml available, or, where it cannot be had, settles for the default stable. */
+export async function setUpStable() {
+  const wanted = process.env.RUSTUP_TOOLCHAIN || pinnedStable();
+  if (isComplete(wanted)) return;
+  try {
+    await install(wanted, ["clippy", "rustfmt"]);
+  } catch (error) {
+    if (!isComplete("stable"))
+      throw new Problem(
+        `${error.output ?? error.message}\nRust ${wanted} with clippy, rustfmt and the target ${WASM_TARGET} could not be installed.`,
+      );
+    warn(`Rust ${wanted} could not be installed; using the installed stable:`, ask("rustc", ["+stable", "--version"]));
+    process.env.RUSTUP_TOOLCHAIN = "stable"; // wins over rust-toolchain.toml in every command we start
+  }
+}
+
+let decided;
+
+/**
+ * Whether release builds unwind on panic: `{ unwind, compiler }`.
+ *
+ * Unwinding needs a standard library built for it, hence nightly and its `rust-src`. Without them the build aborts
+ * on panic: it works, but a panic then hangs its request and resets every agent of the isolate, so that is said
+ * loudly. `AGENTS_STABLE=1` asks for it.
+ */
+export async function panicStrategy() {
+  decided ??= await decide();
+  return decided;
+}
+
+async function decide() {
+  const unwinding = () => ({ unwind: true, compiler: ask("rustc", [`+${NIGHTLY}`, "-vV"]) });
+  const canUnwind = () => has(NIGHTLY, stdSource, wasmStd);
+
+  let reason = "AGENTS_STABLE is set";
+  if (!process.env.AGENTS_STABLE) {
+    if (canUnwind()) return unwinding();
+    try {
+      await install(NIGHTLY, ["rust-src"]);
+      return unwinding();
+    } catch (error) {
+      reason = `nightly Rust with rust-src could not be installed: ${errorIn(error.output ?? error.message)}`;
+    }
+  }
+  warn(
+    `Building with panic = abort: ${reason}`,
+    "One panic hangs its request and resets every agent in the isolate. Do not deploy this build.",
+  );
+  return { unwind: false, compiler: ask("rustc", ["-vV"]) };
+}
+
+const errorIn = (text) => /^error: (.*)$/m.exec(text)?.[1] ?? text.trim();

@@ -1,0 +1,12 @@
+import { inRoot, root } from "./paths.mjs";
+
+/** The worker that is deployed: the root package. */
+export const shipped = { name: "the worker", crateDir: root, outDir: inRoot("build"), config: inRoot("wrangler.toml") };
+
+/** Agents made for the tests inside workerd. */
+export const fixtures = {
+  name: "the test fixtures",
+  crateDir: inRoot("tests/fixtures"),
+  outDir: inRoot("tests/fixtures/build"),
+  config: inRoot("tests/fixtures/wrangler.toml"),
+};

@@ -1,0 +1,55 @@
+// npm test: everything that CI asks for. Goes on after a failure, so that one run shows all of them.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { CHECKS } from "./lib/checks.mjs";
+import { node } from "./lib/packages.mjs";
+import { buildPage } from "./lib/page.mjs";
+import { run } from "./lib/run.mjs";
+import { setUp } from "./lib/set-up.mjs";
+import { checkSize } from "./lib/sizes.mjs";
+import { main } from "./lib/steps.mjs";
+import { Tally } from "./lib/tally.mjs";
+import { cargoTest, nodeTest, vitest } from "./lib/test-runs.mjs";
+import { buildWorker } from "./lib/wasm.mjs";
+import { fixtures, shipped } from "./lib/workers.mjs";
+import { unattended, wranglerScript } from "./lib/wrangler.mjs";
+
+/** What needs the built workers. */
+const ON_THE_BUILD = [
+  ["checks", "Size of the release build", () => checkSize(shipped)],
+  ["tests in workerd", "vitest in workerd", () => vitest("fixtures", "shipped")],
+  ["tests against wrangler dev", "vitest against wrangler dev", () => vitest("client")],
+  ["checks", "wrangler deploy --dry-run", deployDryRun],
+];
+
+async function deployDryRun() {
+  const outDir = mkdtempSync(join(tmpdir(), "deploy-"));
+  try {
+    await run(node(), [wranglerScript, "deploy", "--dry-run", "--config", shipped.config, "--outdir", outDir], {
+      env: unattended,
+    });
+  } finally {
+    rmSync(outDir, { recursive: true, force: true });
+  }
+}
+
+await main(async () => {
+  await setUp();
+  const tally = new Tally();
+
+  for (const [title, check] of CHECKS) await tally.count("checks", title, check);
+  await tally.count("tests of the scripts", "node --test", nodeTest);
+  await tally.count("native tests", "cargo test", cargoTest);
+
+  const built = await tally.count("checks", "Release build", async () => {
+    await buildPage();
+    await buildWorker(shipped);
+    await buildWorker(fixtures);
+  });
+  for (const [kind, title, work] of ON_THE_BUILD) {
+    if (built) await tally.count(kind, title, work);
+    else tally.notRun(kind, title, "the release build failed");
+  }
+  return tally.report();
+});
