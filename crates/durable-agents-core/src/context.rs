@@ -9,9 +9,11 @@ use crate::agent::{Agent, Source};
 use crate::connection::Connection;
 use crate::error::StateError;
 use crate::host::{Host, Level};
+use crate::http::Request;
 use crate::instance::Instance;
 use crate::link::Link;
 use crate::message::Payload;
+use crate::route::{kebab, sub_path};
 use crate::sql::{Params, Query};
 use crate::stub::AgentStub;
 
@@ -28,6 +30,14 @@ impl<A: Agent> Context<A> {
     /// Name of this instance, as it was addressed: not percent-decoded.
     pub fn name(&self) -> &str {
         self.instance.shell.name()
+    }
+
+    /// What follows this instance's name in the path of `request`: `history` for `/agents/chat-agent/lobby/history`.
+    ///
+    /// Not percent-decoded, without slashes at its ends. The whole path where it does not hold the name, as in a request that another
+    /// agent sent.
+    pub fn sub_path<'r>(&self, request: &'r Request) -> &'r str {
+        sub_path(request.path(), &kebab(A::CLASS), self.name())
     }
 
     /// The state: what was set last, or else the initial state, which is set by this.

@@ -49,18 +49,27 @@ pub(crate) fn guard_sync<T>(hook: impl FnOnce() -> Result<T>) -> Result<T> {
 ///
 /// For adapters: once per process, before the first event. Without it, panics are caught all the same but do not know where.
 pub fn install_panic_hook(outside: impl Fn(&PanicHookInfo<'_>) + Send + Sync + 'static) {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        std::panic::set_hook(Box::new(move |info| {
-            let place = info.location().map(ToString::to_string);
-            // A build that aborts will not come back to report it.
-            if cfg!(panic = "unwind") && DEPTH.get() > 0 {
-                PLACE.set(place);
-            } else {
-                outside(info);
-            }
-        }));
-    });
+    ONCE.call_once(|| set_panic_hook(outside));
+}
+
+/// The same, handing all other panics to whoever gets them now.
+#[cfg(feature = "testing")]
+pub(crate) fn install_panic_hook_over_current() {
+    ONCE.call_once(|| set_panic_hook(std::panic::take_hook()));
+}
+
+static ONCE: Once = Once::new();
+
+fn set_panic_hook(outside: impl Fn(&PanicHookInfo<'_>) + Send + Sync + 'static) {
+    std::panic::set_hook(Box::new(move |info| {
+        let place = info.location().map(ToString::to_string);
+        // A build that aborts will not come back to report it.
+        if cfg!(panic = "unwind") && DEPTH.get() > 0 {
+            PLACE.set(place);
+        } else {
+            outside(info);
+        }
+    }));
 }
 
 fn caught(panic: &(dyn Any + Send)) -> Error {

@@ -173,7 +173,7 @@ pub struct Rows {
     pub columns: Vec<String>,
     /// One vector a row, as long as `columns`.
     pub rows: Vec<Vec<SqlValue>>,
-    /// Rows this statement inserted, changed or deleted.
+    /// Rows that this statement wrote: 0 if none, otherwise as the platform counts them, which may include entries of indexes.
     pub written: u64,
 }
 

@@ -31,6 +31,8 @@ pub(crate) trait Entity: Any {
     fn create(self: Rc<Self>) -> Result<()>;
     /// Drops the agent, so that nothing reaches it before the next start.
     fn discard(&self);
+    /// Whether there is an agent: not before it was built, nor if that failed.
+    fn is_created(&self) -> bool;
     fn on_start(self: Rc<Self>, props: Option<String>) -> Hook<()>;
     fn on_request(self: Rc<Self>, request: Request) -> Hook<Response>;
     fn on_connect(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<()>;
@@ -210,6 +212,10 @@ impl<A: Agent> Entity for Instance<A> {
     fn discard(&self) {
         self.agent.replace(None);
         self.forget_state();
+    }
+
+    fn is_created(&self) -> bool {
+        self.agent.borrow().is_some()
     }
 
     fn on_start(self: Rc<Self>, props: Option<String>) -> Hook<()> {

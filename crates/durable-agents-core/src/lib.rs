@@ -9,6 +9,7 @@ mod attachment;
 pub mod close;
 mod connection;
 mod context;
+mod eager;
 mod error;
 mod guard;
 pub mod host;
@@ -25,12 +26,15 @@ pub mod sql;
 mod state;
 mod stub;
 mod tags;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod wire;
 
 pub use agent::{Agent, AgentOptions, Close, Source};
 pub use attachment::MAX_ATTACHMENT_BYTES;
 pub use connection::Connection;
 pub use context::Context;
+pub use eager::begin;
 pub use error::{AttachmentError, ConnectionError, Error, Result, StateError, bail, error};
 pub use guard::{PanicError, install_panic_hook};
 pub use message::{Data, Message, Payload};

@@ -18,18 +18,49 @@ mod path;
 mod retry;
 
 pub use cors::Cors;
-pub use path::{PathMatch, kebab, match_path};
+pub use path::{PathMatch, kebab, match_path, sub_path};
 pub use retry::{RetryError, RoutingRetry};
 
 /// What the router needs of the world around it.
+///
+/// Requests and responses are types of the platform's own crate, so what the router asks of them is asked of the gateway.
 pub trait Gateway {
     /// A request, as the platform has it.
-    type Request: GatewayRequest;
+    type Request;
     /// A response, as the platform has it.
-    type Response: GatewayResponse;
+    type Response;
 
     /// Names of the Durable Object bindings, in the order the environment lists them.
     fn bindings(&self) -> Rc<[String]>;
+
+    /// The method of a request.
+    fn method(&self, request: &Self::Request) -> Method;
+
+    /// The path of a request's URL, not decoded.
+    fn path<'a>(&self, request: &'a Self::Request) -> Cow<'a, str>;
+
+    /// One header of a request.
+    fn header(&self, request: &Self::Request, name: &HeaderName) -> Option<String>;
+
+    /// Replaces one header of a request, or takes it away.
+    ///
+    /// # Errors
+    /// The platform refused; nobody may be sent the request then.
+    fn set_request_header(
+        &self,
+        request: &mut Self::Request,
+        name: &HeaderName,
+        value: Option<&HeaderValue>,
+    ) -> Result<(), HostError>;
+
+    /// A copy for another attempt, or `None` if keeping one would mean keeping a large or endless body.
+    fn try_copy(&self, request: &Self::Request) -> Option<Self::Request>;
+
+    /// A response with a text, or without a body if it is empty.
+    fn plain(&self, status: u16, text: &'static str) -> Self::Response;
+
+    /// Replaces one header of a response.
+    fn set_response_header(&self, response: &mut Self::Response, name: &HeaderName, value: &HeaderValue);
 
     /// Sends `request` to an object.
     fn fetch(&self, target: &Target, request: Self::Request) -> LocalBoxFuture<'_, Result<Self::Response, HostError>>;
@@ -42,30 +73,6 @@ pub trait Gateway {
 
     /// Writes one line to the log.
     fn log(&self, level: Level, line: &str);
-}
-
-/// What the router asks of a request.
-pub trait GatewayRequest: Sized {
-    /// The method.
-    fn method(&self) -> Method;
-    /// The path of the URL, not decoded.
-    fn path(&self) -> Cow<'_, str>;
-    /// One header.
-    fn header(&self, name: &HeaderName) -> Option<String>;
-    /// Replaces one header.
-    fn set_header(&mut self, name: &HeaderName, value: &HeaderValue);
-    /// Takes one header away.
-    fn remove_header(&mut self, name: &HeaderName);
-    /// A copy for another attempt, or `None` if keeping one would mean keeping a large or endless body.
-    fn try_copy(&self) -> Option<Self>;
-}
-
-/// What the router asks of a response.
-pub trait GatewayResponse: Sized {
-    /// A response with a text, or without a body if it is empty.
-    fn plain(status: u16, text: &'static str) -> Self;
-    /// Replaces one header.
-    fn set_header(&mut self, name: &HeaderName, value: &HeaderValue);
 }
 
 /// What a hook makes of a request.
@@ -229,20 +236,6 @@ impl<Req, Res, E> fmt::Debug for RouteOptions<'_, Req, Res, E> {
     }
 }
 
-/// Whether a request asks for a WebSocket.
-pub fn is_upgrade(request: &impl GatewayRequest) -> bool {
-    request.header(&http::header::UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
-}
-
-/// Takes away the headers that only a router or a stub may set.
-pub fn strip_internal_headers(request: &mut impl GatewayRequest) {
-    for name in &INTERNAL_HEADERS {
-        if request.header(name).is_some() {
-            request.remove_header(name);
-        }
-    }
-}
-
 /// Routes a request: `Ok(None)` if its path is not an agent's.
 ///
 /// # Errors
@@ -253,68 +246,124 @@ pub async fn route<G: Gateway, E: From<HostError>>(
     options: &RouteOptions<'_, G::Request, G::Response, E>,
 ) -> Result<Option<G::Response>, E> {
     let default = options.default_binding.as_deref();
-    let route = match match_path(&request.path(), &options.prefix, &gateway.bindings(), default) {
+    let route = match match_path(&gateway.path(&request), &options.prefix, &gateway.bindings(), default) {
         PathMatch::Elsewhere => return Ok(None),
-        PathMatch::UnknownClass => return Ok(Some(G::Response::plain(400, "Invalid request"))),
+        PathMatch::UnknownClass => return Ok(Some(gateway.plain(400, "Invalid request"))),
         PathMatch::Agent(route) => route,
     };
     let cors = options.cors.headers();
-    if request.method() == Method::OPTIONS && cors.is_some() {
-        return Ok(Some(with_headers(G::Response::plain(200, ""), cors)));
+    if cors.is_some() && gateway.method(&request) == Method::OPTIONS {
+        return Ok(Some(with_headers(gateway, gateway.plain(200, ""), cors)));
     }
-    let upgrade = is_upgrade(&request);
+    let upgrade = is_upgrade(gateway, &request);
     // Before the hook, so that neither it nor the agent takes a client's word for the router's.
-    strip_internal_headers(&mut request);
+    strip_internal_headers(gateway, &mut request)?;
     let cors = cors.filter(|_| !upgrade);
     let hook = if upgrade { &options.before_connect } else { &options.before_request };
     if let Some(hook) = hook {
         match hook(request, route.clone()).await? {
             Before::Forward(forwarded) => request = forwarded,
-            Before::Respond(response) => return Ok(Some(with_headers(response, cors))),
+            Before::Respond(response) => return Ok(Some(with_headers(gateway, response, cors))),
         }
     }
-    if let Some(props) = &options.props {
-        request.set_header(&PROPS_HEADER, props);
-    }
-    let response = attempt(gateway, request, &route, options).await?;
-    Ok(Some(with_headers(response, cors)))
+    let delivery = Delivery {
+        route: &route,
+        placement: &options.placement,
+        props: options.props.as_ref(),
+        retry: options.retry,
+        on_retry: options.on_retry.as_deref(),
+    };
+    let response = delivery.run(gateway, request).await?;
+    Ok(Some(with_headers(gateway, response, cors)))
 }
 
-async fn attempt<G: Gateway, E: From<HostError>>(
+/// Sends a request to an object by its name, as the router does once it knows which.
+///
+/// Internal headers of `request` are taken off first, so that a request from outside can be handed on as it is.
+///
+/// # Errors
+/// That of the platform, as the last attempt met it.
+pub async fn deliver<G: Gateway>(
     gateway: &G,
-    request: G::Request,
-    route: &Route,
-    options: &RouteOptions<'_, G::Request, G::Response, E>,
-) -> Result<G::Response, E> {
-    let target = Target { binding: route.binding.clone(), name: route.name.clone(), placement: options.placement.clone() };
-    let max_attempts = options.retry.max_attempts();
-    let mut request = Some(request);
-    for attempt in 1..=max_attempts {
-        let Some(current) = request.take() else { break };
-        request = if attempt < max_attempts { current.try_copy() } else { None };
-        let error = match gateway.fetch(&target, current).await {
-            Ok(response) => return Ok(response),
-            Err(error) => error,
-        };
-        // An overloaded object is not helped by another call.
-        if !error.retryable || error.overloaded || request.is_none() {
-            return Err(error.into());
-        }
-        let delay_ms = options.retry.delay_ms(attempt, gateway.random());
-        let line =
-            format!("attempt {attempt} of {max_attempts} to reach {} failed, next in {delay_ms} ms: {error}", route.binding);
-        gateway.log(Level::Warn, &line);
-        if let Some(observe) = &options.on_retry {
-            observe(&RetryNotice { error: &error, attempt, max_attempts, delay_ms, route });
-        }
-        gateway.sleep_ms(delay_ms).await;
-    }
-    Err(HostError::new("no attempt was made").into())
+    mut request: G::Request,
+    delivery: &Delivery<'_>,
+) -> Result<G::Response, HostError> {
+    strip_internal_headers(gateway, &mut request)?;
+    delivery.run(gateway, request).await
 }
 
-fn with_headers<R: GatewayResponse>(mut response: R, headers: Option<&HeaderMap>) -> R {
+/// Where a request goes, and how hard to try.
+pub struct Delivery<'a> {
+    /// To whom.
+    pub route: &'a Route,
+    /// Where that agent lives.
+    pub placement: &'a Placement,
+    /// Props for its start, as [`encode_props`](crate::encode_props) makes them.
+    pub props: Option<&'a HeaderValue>,
+    /// How often to try again where the platform says that it may help.
+    pub retry: RoutingRetry,
+    /// Is told of every failed attempt that is followed by another.
+    pub on_retry: Option<&'a dyn Fn(&RetryNotice<'_>)>,
+}
+
+impl Delivery<'_> {
+    async fn run<G: Gateway>(&self, gateway: &G, mut request: G::Request) -> Result<G::Response, HostError> {
+        if let Some(props) = self.props {
+            gateway.set_request_header(&mut request, &PROPS_HEADER, Some(props))?;
+        }
+        let Route { binding, name } = self.route;
+        let target = Target { binding: binding.clone(), name: name.clone(), placement: self.placement.clone() };
+        let max_attempts = self.retry.max_attempts();
+        let mut next = Some(request);
+        for attempt in 1..=max_attempts {
+            let Some(current) = next.take() else { break };
+            next = if attempt < max_attempts { gateway.try_copy(&current) } else { None };
+            let error = match gateway.fetch(&target, current).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            // An overloaded object is not helped by another call.
+            if !error.retryable || error.overloaded || next.is_none() {
+                return Err(error);
+            }
+            let delay_ms = self.retry.delay_ms(attempt, gateway.random());
+            let line = format!("attempt {attempt} of {max_attempts} to reach {binding} failed, next in {delay_ms} ms: {error}");
+            gateway.log(Level::Warn, &line);
+            if let Some(observe) = self.on_retry {
+                observe(&RetryNotice { error: &error, attempt, max_attempts, delay_ms, route: self.route });
+            }
+            gateway.sleep_ms(delay_ms).await;
+        }
+        Err(HostError::new("no attempt was made"))
+    }
+}
+
+impl fmt::Debug for Delivery<'_> {
+    // Props may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("route", self.route).field("placement", self.placement).finish_non_exhaustive()
+    }
+}
+
+/// Whether a request asks for a WebSocket.
+fn is_upgrade<G: Gateway>(gateway: &G, request: &G::Request) -> bool {
+    gateway.header(request, &http::header::UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+}
+
+/// Takes away the headers that only a router or a stub may set.
+fn strip_internal_headers<G: Gateway>(gateway: &G, request: &mut G::Request) -> Result<(), HostError> {
+    for name in &INTERNAL_HEADERS {
+        // Looked for first, because a request that has to be changed has to be copied.
+        if gateway.header(request, name).is_some() {
+            gateway.set_request_header(request, name, None)?;
+        }
+    }
+    Ok(())
+}
+
+fn with_headers<G: Gateway>(gateway: &G, mut response: G::Response, headers: Option<&HeaderMap>) -> G::Response {
     for (name, value) in headers.into_iter().flatten() {
-        response.set_header(name, value);
+        gateway.set_response_header(&mut response, name, value);
     }
     response
 }

@@ -352,7 +352,7 @@ impl Runtime {
             None => wire::server::rpc_error(&call.id, &format!("Method {} does not exist", call.method)),
             Some(method) => match method.await {
                 Ok(result) => wire::server::rpc_result(&call.id, result.as_deref()),
-                Err(error) if error.is::<PanicError>() => {
+                Err(error) if is_panic(&error) => {
                     self.shell().log_failure(&call.method, Some(&link), &error);
                     wire::server::rpc_error(&call.id, REQUEST_FAILED)
                 }
@@ -377,6 +377,9 @@ impl Runtime {
     /// Logs any other failure and tells the error hook, for which nobody waits.
     fn report(&self, event: &str, error: Error) {
         self.shell().log_failure(event, None, &error);
+        if !self.entity.is_created() {
+            return;
+        }
         let entity = Rc::clone(&self.entity);
         self.shell().begin(Box::pin(async move {
             if let Err(error) = Rc::clone(&entity).on_error(error).await {
@@ -389,6 +392,14 @@ impl Runtime {
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Runtime({} {:?})", self.shell().class, self.shell().name())
+    }
+}
+
+/// Whether a hook panicked, also if it was the validation or the initial state that a setter or getter met.
+fn is_panic(error: &Error) -> bool {
+    match error.downcast_ref() {
+        Some(StateError::Rejected(reason)) => reason.is::<PanicError>(),
+        _ => error.is::<PanicError>(),
     }
 }
 

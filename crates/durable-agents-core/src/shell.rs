@@ -3,12 +3,11 @@
 use std::cell::{Cell, OnceCell};
 use std::fmt::Write as _;
 use std::rc::Rc;
-use std::task::Context;
 
 use futures::future::LocalBoxFuture;
-use futures::task::noop_waker_ref;
 
 use crate::agent::AgentOptions;
+use crate::eager::begin;
 use crate::error::Error;
 use crate::host::{Host, HostError, Level, Socket, SocketError};
 use crate::lifecycle::Gate;
@@ -70,10 +69,9 @@ impl Shell {
     }
 
     /// Begins `work` at once, and goes on with it beside the current event if it has to wait.
-    pub(crate) fn begin(&self, mut work: LocalBoxFuture<'static, ()>) {
-        // The platform polls it again, with a waker of its own.
-        if work.as_mut().poll(&mut Context::from_waker(noop_waker_ref())).is_pending() {
-            self.host.spawn(work);
+    pub(crate) fn begin(&self, work: LocalBoxFuture<'static, ()>) {
+        if let Err(rest) = begin(work) {
+            self.host.spawn(rest);
         }
     }
 

@@ -74,12 +74,22 @@ impl<'a> Query<'a> {
         Self { store, sql, params: params.into_values() }
     }
 
-    /// Runs it for its effect, and returns how many rows it wrote.
+    /// Runs it for its effect, and returns how many rows it inserted, changed or deleted. Of no meaning for `CREATE` and its like.
     ///
     /// # Errors
     /// [`SqlError`].
     pub fn execute(self) -> Result<u64, SqlError> {
-        Ok(self.run()?.written)
+        let store = self.store;
+        let written = self.run()?.written;
+        if written == 0 {
+            return Ok(0);
+        }
+        // The platform counts entries of indexes too; SQLite itself knows the rows. Only who wants the number pays for it.
+        let changes = store.run("SELECT changes()", &[])?.rows.pop().and_then(|mut row| row.pop());
+        match changes {
+            Some(SqlValue::Integer(changes)) => Ok(u64::try_from(changes).unwrap_or(written)),
+            _ => Ok(written),
+        }
     }
 
     /// All rows. `T` is a struct with a field for each column, a tuple, or, for a single column, its value.

@@ -45,16 +45,17 @@ fn class(agent: &AgentImpl) -> TokenStream {
         #[doc(hidden)]
         #[allow(non_snake_case, missing_docs, missing_debug_implementations, unreachable_pub)]
         mod #module {
+            use ::durable_agents::__private::Object;
             use ::durable_agents::__private::wasm_bindgen::{self, JsValue, prelude::wasm_bindgen};
 
             #[wasm_bindgen(wasm_bindgen = ::durable_agents::__private::wasm_bindgen)]
-            pub struct #name(::durable_agents::__private::Object<super::#name>);
+            pub struct #name(Object);
 
             #[wasm_bindgen(wasm_bindgen = ::durable_agents::__private::wasm_bindgen)]
             impl #name {
                 #[wasm_bindgen(constructor)]
                 pub fn new(state: JsValue, env: JsValue) -> Self {
-                    Self(::durable_agents::__private::Object::new(state, env))
+                    Self(Object::new::<super::#name>(state, env))
                 }
 
                 #[wasm_bindgen(js_name = fetch)]
@@ -68,7 +69,7 @@ fn class(agent: &AgentImpl) -> TokenStream {
                 }
 
                 #[wasm_bindgen(js_name = webSocketClose)]
-                pub fn web_socket_close(&self, socket: JsValue, code: JsValue, reason: JsValue, was_clean: JsValue) -> JsValue {
+                pub fn web_socket_close(&self, socket: JsValue, code: u16, reason: String, was_clean: bool) -> JsValue {
                     self.0.web_socket_close(socket, code, reason, was_clean)
                 }
 

@@ -40,7 +40,7 @@ use proc_macro::TokenStream;
 ///
 /// // For wasm only, in a hidden module: the class that workerd constructs, with `fetch`, `webSocketMessage` and so on.
 /// #[wasm_bindgen]
-/// pub struct Counter(durable_agents::__private::Object<super::Counter>);
+/// pub struct Counter(durable_agents::__private::Object);
 /// ```
 ///
 /// The struct has no type parameters: a class cannot have any.

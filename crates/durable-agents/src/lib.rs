@@ -33,18 +33,38 @@
 //!
 //! - [`Agent`] is what an author implements; [`macro@agent`] makes a class of it.
 //! - [`Context`] and [`Connection`] are what its hooks can reach.
-//! - `route_agent_request` brings requests to agents.
+//! - [`route_agent_request`] brings requests to agents.
 //! - `testing` (feature `testing`) is the world in which agents run under plain `cargo test`.
 
+mod client;
+mod platform;
+mod router;
+mod workerd;
+
+pub use client::{AgentByName, get_agent_by_name};
+pub use durable_agents_core::encode_props;
+pub use durable_agents_core::route::{Cors, RetryError, RetryNotice, Route, RoutingRetry};
 pub use durable_agents_core::{
     Agent, AgentOptions, AgentStub, AttachmentError, Close, Connection, ConnectionError, Context, Data, Error,
     MAX_ATTACHMENT_BYTES, MAX_STATE_BYTES, MAX_TAG_BYTES, MAX_TAGS, Message, PanicError, Payload, Result, Source, StateError,
     TagError, Tags, bail, close, error, host, http, rpc, sql,
 };
 pub use durable_agents_macros::agent;
+pub use platform::Platform;
+pub use router::{Before, RouteOptions, route_agent_request};
+
+/// What `#[agent]` expands to uses these. No part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use wasm_bindgen;
+
+    pub use crate::workerd::Object;
+}
 
 /// What an agent's file usually needs.
 pub mod prelude {
     pub use crate::http::{Method, Request, Response, StatusCode};
-    pub use crate::{Agent, AgentOptions, Close, Connection, Context, Error, Message, Result, Source, agent, bail, error};
+    pub use crate::{
+        Agent, AgentOptions, Close, Connection, Context, Error, Message, Platform, Result, Source, agent, bail, error,
+    };
 }

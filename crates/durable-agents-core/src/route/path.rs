@@ -33,6 +33,27 @@ pub fn match_path(path: &str, prefix: &str, bindings: &[String], default_binding
     }
 }
 
+/// What follows the instance's name in a path that [`match_path`] matched: `history` in `/agents/chat-agent/lobby/history`.
+///
+/// Not decoded, without slashes at its ends, empty if nothing follows. In a path without the name, as of a request that was sent to
+/// the instance by other means, it is the whole path. `class` is the kebab form.
+pub fn sub_path<'p>(path: &'p str, class: &str, name: &str) -> &'p str {
+    let (mut rest, mut behind_prefix) = (path.trim_matches('/'), false);
+    while !rest.is_empty() {
+        let (segment, after) = split(rest);
+        // An instance may be named like its class, whose segment comes first.
+        if behind_prefix && segment == name && !(name == class && split(after).0 == name) {
+            return after;
+        }
+        (rest, behind_prefix) = (after, true);
+    }
+    path.trim_matches('/')
+}
+
+fn split(path: &str) -> (&str, &str) {
+    path.split_once('/').map_or((path, ""), |(segment, after)| (segment, after.trim_start_matches('/')))
+}
+
 /// The name of a class or binding in a URL: `ChatRoom` and `CHAT_ROOM` become `chat-room`.
 pub fn kebab(name: &str) -> String {
     if name.to_uppercase() == name && name.to_lowercase() != name {
@@ -157,5 +178,25 @@ mod tests {
     fn of_two_bindings_with_one_kebab_form_the_later_is_meant() {
         let bindings = ["MyAgent", "MY_AGENT"].map(str::to_owned);
         assert_eq!(match_path("/agents/my-agent/a", "agents", &bindings, None), agent("MY_AGENT", "a"));
+    }
+
+    #[test]
+    fn what_follows_the_name_is_the_sub_path() {
+        for (path, name, expected) in [
+            ("/agents/chat-agent/lobby", "lobby", ""),
+            ("/agents/chat-agent/lobby/", "lobby", ""),
+            ("/agents/chat-agent/lobby/history", "lobby", "history"),
+            ("//agents//chat-agent//lobby//a//b/", "lobby", "a//b"),
+            ("/agents/lobby/history", "lobby", "history"),
+            ("/agents/chat-agent/history", "history", ""),
+            ("/agents/chat-agent/history/history", "history", "history"),
+            ("/agents/chat-agent/chat-agent/history", "chat-agent", "history"),
+            ("/agents/agents/history", "agents", "history"),
+            ("/api/agents/chat-agent/a%20b/c%2Fd", "a%20b", "c%2Fd"),
+            ("/history", "lobby", "history"),
+            ("/", "lobby", ""),
+        ] {
+            assert_eq!(sub_path(path, "chat-agent", name), expected, "{path}");
+        }
     }
 }

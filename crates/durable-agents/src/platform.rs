@@ -1,0 +1,43 @@
+//! What an agent can reach of the platform beneath it.
+
+use durable_agents_core::host::HostError;
+use durable_agents_core::{Agent, Context};
+use wasm_bindgen::{JsCast, JsValue};
+use worker::worker_sys::DurableObjectState;
+
+use crate::workerd::WorkerHost;
+
+/// Bindings and Durable Object state, for what the framework does not wrap. In the prelude.
+///
+/// Where an agent runs outside of workerd, in a native test for instance, there is neither: an error, which code under test can
+/// meet without a panic. [`Context::var`] works everywhere.
+pub trait Platform {
+    /// All bindings: variables, secrets, KV, R2, D1, AI, queues, other objects.
+    ///
+    /// # Errors
+    /// The agent does not run on workerd.
+    fn env(&self) -> Result<worker::Env, HostError>;
+
+    /// The Durable Object state: storage, alarms, sockets, hibernation's auto-response.
+    ///
+    /// Keys, tables and sockets of the framework are reachable too; whoever changes them has to know what they are for.
+    ///
+    /// # Errors
+    /// The agent does not run on workerd.
+    fn durable_state(&self) -> Result<worker::durable::State, HostError>;
+}
+
+impl<A: Agent> Platform for Context<A> {
+    fn env(&self) -> Result<worker::Env, HostError> {
+        Ok(host(self)?.env.clone().unchecked_into())
+    }
+
+    fn durable_state(&self) -> Result<worker::durable::State, HostError> {
+        let state: JsValue = host(self)?.state.clone().into();
+        Ok(state.unchecked_into::<DurableObjectState>().into())
+    }
+}
+
+fn host<A: Agent>(cx: &Context<A>) -> Result<&WorkerHost, HostError> {
+    cx.host().as_any().downcast_ref().ok_or_else(|| HostError::new("the agent does not run on workerd"))
+}

@@ -1,0 +1,279 @@
+//! Requests, responses and their bodies.
+
+use std::any::Any;
+use std::cell::OnceCell;
+
+use bytes::Bytes;
+use durable_agents_core::host::HostError;
+use durable_agents_core::http::{
+    Body, BodyError, FormData, FormField, HeaderMap, HeaderName, HeaderValue, MAX_COLLECTED_BYTES, Method, Request,
+    RequestSource, Response, StatusCode, Url, header,
+};
+use futures::future::LocalBoxFuture;
+use futures::stream::{self, TryStreamExt};
+use js_sys::futures::JsFuture;
+use js_sys::{ArrayBuffer, Object, Promise, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+use worker::web_sys;
+
+use super::convert::{bytes_of, host_error, message_of};
+use super::sys;
+
+/// A body that says it is no longer than this is read in one piece, which takes one wait instead of one for each chunk.
+const MAX_PIECE_BYTES: usize = 1024 * 1024;
+
+/// A request from the platform. Its headers and body stay there until somebody asks.
+pub(super) fn request_from_js(request: web_sys::Request) -> Request {
+    let method = Method::from_bytes(request.method().as_bytes()).unwrap_or_default();
+    let url = Url::parse(&request.url());
+    Request::from_source(method, url, Box::new(JsRequest { request, headers: OnceCell::new(), taken: false }))
+}
+
+/// A request for another object: the platform's own, if this is one, so that its body never comes through here.
+pub(super) fn request_to_js(mut request: Request) -> Result<web_sys::Request, HostError> {
+    let (set, removed) = request.header_changes();
+    let from_outside = request.source().as_any().downcast_ref::<JsRequest>().filter(|source| !source.taken);
+    if let Some(source) = from_outside {
+        let is_there = |name: &HeaderName| source.headers().has(name.as_str()).unwrap_or(true);
+        if set.is_empty() && !removed.iter().any(is_there) {
+            return Ok(Clone::clone(&source.request));
+        }
+        return changed(&source.request, set, removed).map_err(host_error);
+    }
+    let headers = request.headers();
+    let body = request.take_body();
+    made(&request, &headers, body).map_err(host_error)
+}
+
+fn changed(request: &web_sys::Request, set: &HeaderMap, removed: &[HeaderName]) -> Result<web_sys::Request, JsValue> {
+    let request = web_sys::Request::new_with_request(request)?;
+    let headers = request.headers();
+    for name in removed {
+        headers.delete(name.as_str())?;
+    }
+    for (name, value) in set {
+        headers.set(name.as_str(), &text_of(value))?;
+    }
+    Ok(request)
+}
+
+fn made(request: &Request, headers: &HeaderMap, body: Body) -> Result<web_sys::Request, JsValue> {
+    let init = web_sys::RequestInit::new();
+    init.set_method(request.method().as_str());
+    let headers = headers_to_js(headers)?;
+    init.set_headers(&headers);
+    if let Some(body) = body_to_js(body)? {
+        init.set_body(&body);
+    }
+    web_sys::Request::new_with_str_and_init(request.url().as_str(), &init)
+}
+
+/// An answer of another object.
+pub(super) fn response_from_js(response: web_sys::Response) -> Response {
+    let headers = headers_from_js(&response.headers());
+    let body = match response.body() {
+        None => Body::Empty,
+        Some(_) if is_one_piece(headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok())) => {
+            one_piece(response.array_buffer())
+        }
+        Some(stream) => pieces(stream),
+    };
+    Response { status: StatusCode::from_u16(response.status()).unwrap_or_default(), headers, body }
+}
+
+/// An answer of this object.
+pub(super) fn response_to_js(response: Response) -> Result<sys::Response, JsValue> {
+    let init: sys::ResponseInit = Object::new().unchecked_into();
+    if response.status != StatusCode::OK {
+        init.set_status(response.status.as_u16())?;
+    }
+    if !response.headers.is_empty() {
+        let headers = headers_to_js(&response.headers)?;
+        init.set_headers(&headers)?;
+    }
+    let body = body_to_js(response.body)?;
+    sys::Response::new(&body.unwrap_or(JsValue::NULL), &init)
+}
+
+/// The answer to an accepted upgrade.
+pub(super) fn switched(client: &sys::WebSocket) -> Result<sys::Response, JsValue> {
+    let init: sys::ResponseInit = Object::new().unchecked_into();
+    init.set_status(101)?;
+    init.set_web_socket(client)?;
+    sys::Response::new(&JsValue::NULL, &init)
+}
+
+struct JsRequest {
+    request: web_sys::Request,
+    headers: OnceCell<web_sys::Headers>,
+    taken: bool,
+}
+
+impl JsRequest {
+    fn headers(&self) -> &web_sys::Headers {
+        self.headers.get_or_init(|| self.request.headers())
+    }
+
+    fn length(&self) -> Option<String> {
+        self.header(header::CONTENT_LENGTH.as_str())
+    }
+}
+
+impl RequestSource for JsRequest {
+    fn header(&self, name: &str) -> Option<String> {
+        self.headers().get(name).ok().flatten()
+    }
+
+    fn headers(&self) -> HeaderMap {
+        headers_from_js(self.headers())
+    }
+
+    fn take_body(&mut self) -> Body {
+        if std::mem::replace(&mut self.taken, true) {
+            return Body::Empty;
+        }
+        match self.request.body() {
+            None => Body::Empty,
+            Some(_) if is_one_piece(self.length().as_deref()) => one_piece(self.request.array_buffer()),
+            Some(stream) => pieces(stream),
+        }
+    }
+
+    fn form_data(&mut self) -> LocalBoxFuture<'static, Result<FormData, BodyError>> {
+        // The platform reads a form into memory as a whole.
+        if self.length().and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > MAX_COLLECTED_BYTES) {
+            return Box::pin(async { Err(BodyError::TooLarge { limit: MAX_COLLECTED_BYTES }) });
+        }
+        self.taken = true;
+        let form = self.request.form_data();
+        Box::pin(async move { read_form(form).await.map_err(|exception| BodyError::Form(message_of(&exception))) })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+async fn read_form(form: Result<Promise, JsValue>) -> Result<FormData, JsValue> {
+    let form = JsFuture::from(form?).await?;
+    let mut names_and_values = sys::array_from(&form)?.flat()?.into_iter();
+    let mut fields = Vec::with_capacity(names_and_values.len() / 2);
+    while let (Some(name), Some(value)) = (names_and_values.next(), names_and_values.next()) {
+        let field = match value.as_string() {
+            Some(text) => FormField::Text(text),
+            None => {
+                let file: web_sys::File = value.unchecked_into();
+                let content = JsFuture::from(file.array_buffer()).await?;
+                FormField::File { filename: file.name(), content_type: file.type_(), content: bytes_from_js(&content) }
+            }
+        };
+        fields.push((name.as_string().unwrap_or_default(), field));
+    }
+    Ok(FormData { fields })
+}
+
+fn is_one_piece(content_length: Option<&str>) -> bool {
+    content_length.and_then(|length| length.parse().ok()).is_some_and(|length: usize| length <= MAX_PIECE_BYTES)
+}
+
+/// A body that arrives as a whole.
+fn one_piece(buffer: Result<Promise, JsValue>) -> Body {
+    Body::stream(stream::once(async move {
+        let buffer = JsFuture::from(buffer.map_err(cut)?).await.map_err(cut)?;
+        Ok(bytes_from_js(&buffer))
+    }))
+}
+
+/// A body that arrives piece by piece.
+fn pieces(stream: web_sys::ReadableStream) -> Body {
+    match stream.unchecked_into::<sys::ReadableStream>().get_reader() {
+        Err(exception) => Body::stream(stream::iter([Err(cut(exception))])),
+        Ok(reader) => Body::stream(stream::unfold(Reading { reader, ended: false }, |mut reading| async {
+            if reading.ended {
+                return None;
+            }
+            let piece = reading.next().await;
+            reading.ended = !matches!(piece, Ok(Some(_)));
+            Some((piece.transpose()?, reading))
+        })),
+    }
+}
+
+struct Reading {
+    reader: sys::Reader,
+    ended: bool,
+}
+
+impl Reading {
+    async fn next(&self) -> Result<Option<Bytes>, BodyError> {
+        let result = JsFuture::from(self.reader.read().map_err(cut)?).await.map_err(cut)?;
+        let result: sys::ReadResult = result.unchecked_into();
+        if result.done().map_err(cut)? {
+            return Ok(None);
+        }
+        Ok(Some(bytes_from_js(&result.value().map_err(cut)?)))
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if !self.ended {
+            // Tells the sender that nobody reads on. If it is too late for that, all the better.
+            drop(self.reader.cancel());
+        }
+    }
+}
+
+fn cut(exception: JsValue) -> BodyError {
+    BodyError::Cut(message_of(&exception))
+}
+
+fn bytes_from_js(value: &JsValue) -> Bytes {
+    match value.dyn_ref::<Uint8Array>() {
+        Some(array) => array.to_vec().into(),
+        None => value.dyn_ref::<ArrayBuffer>().map(bytes_of).unwrap_or_default().into(),
+    }
+}
+
+fn body_to_js(body: Body) -> Result<Option<JsValue>, JsValue> {
+    match body {
+        Body::Empty => Ok(None),
+        Body::Bytes(bytes) => Ok(Some(Uint8Array::from(&*bytes).into())),
+        Body::Stream(pieces) => {
+            let pieces = pieces.map_err(|error| worker::Error::from(error.to_string()));
+            let response = worker::ResponseBuilder::new().from_stream(pieces)?;
+            match response.into_parts().1 {
+                worker::ResponseBody::Stream(stream) => Ok(Some(stream.into())),
+                worker::ResponseBody::Empty | worker::ResponseBody::Body(_) => Ok(None),
+            }
+        }
+    }
+}
+
+fn headers_to_js(headers: &HeaderMap) -> Result<web_sys::Headers, JsValue> {
+    let converted = web_sys::Headers::new()?;
+    for (name, value) in headers {
+        converted.append(name.as_str(), &text_of(value))?;
+    }
+    Ok(converted)
+}
+
+fn headers_from_js(headers: &web_sys::Headers) -> HeaderMap {
+    let names_and_values = sys::array_from(headers).and_then(|pairs| pairs.flat_text()).unwrap_or_default();
+    let mut converted = HeaderMap::with_capacity(names_and_values.len() / 2);
+    let mut names_and_values = names_and_values.into_iter();
+    while let (Some(name), Some(value)) = (names_and_values.next(), names_and_values.next()) {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes())) {
+            converted.append(name, value);
+        }
+    }
+    converted
+}
+
+/// The value as the platform takes it; bytes that are no UTF-8 as ISO 8859-1, which is what they were meant to be.
+fn text_of(value: &HeaderValue) -> String {
+    match str::from_utf8(value.as_bytes()) {
+        Ok(text) => text.to_owned(),
+        Err(_) => value.as_bytes().iter().map(|&byte| char::from(byte)).collect(),
+    }
+}

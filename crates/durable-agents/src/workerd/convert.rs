@@ -1,0 +1,81 @@
+//! Values that cross the border.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use durable_agents_core::host::{HostError, Target};
+use js_sys::{ArrayBuffer, Object, Reflect, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+
+use super::sys;
+
+/// An exception, with the platform's hints about another attempt.
+pub(crate) fn host_error(exception: JsValue) -> HostError {
+    let message = message_of(&exception);
+    let exception: sys::Exception = exception.unchecked_into();
+    HostError {
+        message,
+        retryable: exception.retryable().ok().flatten().unwrap_or(false),
+        overloaded: exception.overloaded().ok().flatten().unwrap_or(false),
+    }
+}
+
+/// What an exception says, whatever was thrown.
+pub(super) fn message_of(exception: &JsValue) -> String {
+    exception
+        .as_string()
+        .or_else(|| exception.unchecked_ref::<sys::Exception>().message().ok().flatten())
+        .unwrap_or_else(|| "something was thrown that is no error".to_owned())
+}
+
+pub(super) fn bytes_of(buffer: &ArrayBuffer) -> Vec<u8> {
+    Uint8Array::new(buffer).to_vec()
+}
+
+/// Names of the Durable Object bindings, in the environment's order. An isolate has one environment, so they are looked for once.
+pub(crate) fn binding_names(env: &JsValue) -> Rc<[String]> {
+    thread_local! {
+        static NAMES: RefCell<Option<Rc<[String]>>> = const { RefCell::new(None) };
+    }
+    NAMES.with_borrow_mut(|names| {
+        let found = names.get_or_insert_with(|| {
+            let keys = sys::keys(env).unwrap_or_default();
+            keys.into_iter().filter(|name| Reflect::get(env, &name.into()).is_ok_and(is_namespace)).collect()
+        });
+        Rc::clone(found)
+    })
+}
+
+fn is_namespace(value: JsValue) -> bool {
+    if !value.is_object() {
+        return false;
+    }
+    let namespace: sys::Namespace = value.unchecked_into();
+    // A service binding answers to every name with a method of the other worker; `fetch` is its own, and no namespace has it.
+    namespace.id_from_name_property().is_ok_and(|property| property.is_function())
+        && namespace.fetch_property().is_ok_and(|property| property.is_undefined())
+}
+
+/// The way to one instance.
+pub(crate) fn namespace_stub(env: &JsValue, target: &Target) -> Result<sys::Stub, HostError> {
+    let binding = Reflect::get(env, &JsValue::from_str(&target.binding)).unwrap_or(JsValue::UNDEFINED);
+    if !binding.is_object() {
+        return Err(HostError::new(format!("the worker has no Durable Object binding {:?}", target.binding)));
+    }
+    try_namespace_stub(binding.unchecked_into(), target).map_err(host_error)
+}
+
+fn try_namespace_stub(mut namespace: sys::Namespace, target: &Target) -> Result<sys::Stub, JsValue> {
+    if let Some(jurisdiction) = &target.placement.jurisdiction {
+        namespace = namespace.jurisdiction(jurisdiction)?;
+    }
+    let id = namespace.id_from_name(&target.name)?;
+    match &target.placement.location_hint {
+        None => namespace.get(&id),
+        Some(hint) => {
+            let options = Object::new();
+            Reflect::set(&options, &"locationHint".into(), &hint.into())?;
+            namespace.get_with(&id, &options)
+        }
+    }
+}

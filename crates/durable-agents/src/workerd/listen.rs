@@ -1,0 +1,98 @@
+//! Sockets that do not hibernate: the adapter listens to them itself.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+
+use durable_agents_core::host::Host;
+use durable_agents_core::{Close, Runtime, begin};
+use futures::future::LocalBoxFuture;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::closure::Closure;
+
+use super::host::WorkerHost;
+use super::socket::{self, JsSocket};
+use super::{convert, sys};
+
+/// What an event of a socket needs. Its listeners hold it weakly, so that they keep nothing in memory.
+pub(super) struct Events {
+    pub(super) runtime: Runtime,
+    pub(super) host: Rc<WorkerHost>,
+    heard: RefCell<BTreeMap<u64, Listeners>>,
+    last: Cell<u64>,
+}
+
+type Listener = Closure<dyn Fn(sys::SocketEvent)>;
+
+/// The listeners of one socket, for as long as it is open.
+struct Listeners {
+    socket: Rc<JsSocket>,
+    listeners: [(&'static str, Listener); 3],
+}
+
+impl Events {
+    pub(super) fn new(runtime: Runtime, host: Rc<WorkerHost>) -> Self {
+        Self { runtime, host, heard: RefCell::default(), last: Cell::new(0) }
+    }
+
+    /// Accepts a socket and hands its events to the runtime until it has ended.
+    pub(super) fn listen(self: &Rc<Self>, socket: Rc<JsSocket>) -> Result<Rc<JsSocket>, JsValue> {
+        let number = self.last.get() + 1;
+        self.last.set(number);
+        let listener = |handle: fn(&Self, u64, Rc<JsSocket>, &sys::SocketEvent)| {
+            let (events, socket): (Weak<Self>, Weak<JsSocket>) = (Rc::downgrade(self), Rc::downgrade(&socket));
+            Closure::own_assert_unwind_safe(move |event: sys::SocketEvent| {
+                if let (Some(events), Some(socket)) = (events.upgrade(), socket.upgrade()) {
+                    handle(&events, number, socket, &event);
+                }
+            })
+        };
+        let listeners: [(_, Listener); 3] =
+            [("message", listener(Self::message)), ("close", listener(Self::close)), ("error", listener(Self::error))];
+        for (event, listener) in &listeners {
+            socket.0.listen(event, listener.as_ref())?;
+        }
+        // Where the platform knows only array buffers, it does not know the property either.
+        drop(socket.0.set_binary_type("arraybuffer"));
+        socket.0.accept_here()?;
+        self.heard.borrow_mut().insert(number, Listeners { socket: Rc::clone(&socket), listeners });
+        Ok(socket)
+    }
+
+    fn message(&self, _: u64, socket: Rc<JsSocket>, event: &sys::SocketEvent) {
+        let data = event.data().unwrap_or(JsValue::UNDEFINED);
+        self.run(self.runtime.message(socket, socket::message(&data)));
+    }
+
+    fn close(&self, number: u64, socket: Rc<JsSocket>, event: &sys::SocketEvent) {
+        let close = Close {
+            code: event.code().unwrap_or(1006),
+            reason: event.reason().unwrap_or_default(),
+            was_clean: event.was_clean().unwrap_or(false),
+        };
+        self.stop(number);
+        self.run(self.runtime.closed(socket, close));
+    }
+
+    fn error(&self, number: u64, socket: Rc<JsSocket>, event: &sys::SocketEvent) {
+        let error = event.error().unwrap_or(JsValue::UNDEFINED);
+        self.stop(number);
+        self.run(self.runtime.socket_failed(socket, convert::message_of(&error)));
+    }
+
+    fn stop(&self, number: u64) {
+        let ended = self.heard.borrow_mut().remove(&number);
+        if let Some(Listeners { socket, listeners }) = ended {
+            for (event, listener) in &listeners {
+                // It will not be called again either way.
+                drop(socket.0.unlisten(event, listener.as_ref()));
+            }
+        }
+    }
+
+    fn run(&self, work: LocalBoxFuture<'static, ()>) {
+        if let Err(rest) = begin(work) {
+            self.host.spawn(rest);
+        }
+    }
+}

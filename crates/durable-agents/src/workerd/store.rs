@@ -1,0 +1,99 @@
+//! The object's database.
+
+use std::cell::OnceCell;
+
+use durable_agents_core::host::{HostError, Rows, SqlValue, Store};
+use js_sys::Uint8Array;
+use wasm_bindgen::{JsCast, JsValue};
+
+use super::convert::{bytes_of, host_error};
+use super::sys;
+
+/// Integers up to here are exact as JavaScript numbers.
+const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
+
+pub(super) struct SqlStore {
+    state: sys::State,
+    sql: OnceCell<sys::Sql>,
+}
+
+impl SqlStore {
+    pub(super) fn new(state: sys::State) -> Self {
+        Self { state, sql: OnceCell::new() }
+    }
+
+    fn sql(&self) -> Result<&sys::Sql, JsValue> {
+        match self.sql.get() {
+            Some(sql) => Ok(sql),
+            None => {
+                let sql = self.state.storage()?.sql()?;
+                Ok(self.sql.get_or_init(|| sql))
+            }
+        }
+    }
+
+    fn try_run(&self, sql: &str, params: &[SqlValue]) -> Result<Rows, JsValue> {
+        let cursor = self.sql()?.exec(sql, params.iter().map(to_js).collect())?;
+        let columns = cursor.column_names()?;
+        let rows = if columns.is_empty() {
+            Vec::new()
+        } else {
+            // All cells cross the border in one call.
+            let cells = cursor.raw()?.to_array()?.flat()?;
+            let mut rows = Vec::with_capacity(cells.len() / columns.len());
+            let mut cells = cells.into_iter().map(from_js);
+            while let Some(first) = cells.next() {
+                rows.push(std::iter::once(first).chain(cells.by_ref().take(columns.len() - 1)).collect());
+            }
+            rows
+        };
+        // Known when the last row has been read.
+        let written = to_count(cursor.rows_written()?);
+        Ok(Rows { columns, rows, written })
+    }
+}
+
+impl Store for SqlStore {
+    fn run(&self, sql: &str, params: &[SqlValue]) -> Result<Rows, HostError> {
+        self.try_run(sql, params).map_err(host_error)
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.sql().and_then(sys::Sql::database_size).map_or(0, to_count)
+    }
+}
+
+fn to_js(value: &SqlValue) -> JsValue {
+    match value {
+        SqlValue::Null => JsValue::NULL,
+        #[allow(clippy::cast_precision_loss, reason = "the core lets no integer pass that is not exact")]
+        SqlValue::Integer(value) => JsValue::from_f64(*value as f64),
+        SqlValue::Real(value) => JsValue::from_f64(*value),
+        SqlValue::Text(value) => JsValue::from_str(value),
+        SqlValue::Blob(value) => Uint8Array::from(value.as_slice()).into(),
+    }
+}
+
+fn from_js(value: JsValue) -> SqlValue {
+    if let Some(number) = value.as_f64() {
+        // JavaScript does not tell 1.0 from 1.
+        return if number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER {
+            #[allow(clippy::cast_possible_truncation, reason = "a whole number in the safe range")]
+            SqlValue::Integer(number as i64)
+        } else {
+            SqlValue::Real(number)
+        };
+    }
+    if let Some(text) = value.as_string() {
+        return SqlValue::Text(text);
+    }
+    match value.dyn_into::<js_sys::ArrayBuffer>() {
+        Ok(buffer) => SqlValue::Blob(bytes_of(&buffer)),
+        Err(_) => SqlValue::Null,
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, and the cast saturates")]
+fn to_count(count: f64) -> u64 {
+    count as u64
+}
