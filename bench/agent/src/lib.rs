@@ -1,0 +1,60 @@
+//! The agent that the benchmark measures.
+//!
+//! Nothing in it is there for the benchmark's sake: it is what anybody would write, in a worker with this one agent.
+
+use durable_agents::prelude::*;
+use durable_agents::rpc::{Answer, Call, Callable, answer};
+use durable_agents::{RouteOptions, route_agent_request};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use worker::{Env, event};
+
+/// Sends back, broadcasts, adds, and shares a small state.
+#[derive(Debug, Default)]
+pub struct BenchAgent;
+
+/// What its clients share.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Shared {
+    count: u64,
+    text: String,
+}
+
+#[agent]
+impl Agent for BenchAgent {
+    type State = Shared;
+
+    fn initial_state(&self) -> Option<Shared> {
+        Some(Shared::default())
+    }
+
+    fn callables() -> &'static [Callable<Self>] {
+        const { &[Callable { name: "add", call: |call| Box::pin(add(call)) }] }
+    }
+
+    async fn on_message(&self, cx: &Context<Self>, connection: &Connection<Self>, message: Message) -> Result<()> {
+        match message.as_text() {
+            Some(text) if text.starts_with("broadcast:") => cx.broadcast(message, &[]),
+            _ => connection.send(message)?,
+        }
+        Ok(())
+    }
+
+    async fn on_request(&self, _: &Context<Self>, _: Request) -> Result<Response> {
+        Ok(Response::json(&json!({"ok": true, "agent": "bench-agent"}))?)
+    }
+}
+
+async fn add(call: Call<BenchAgent>) -> Result<Answer> {
+    // Any number that JavaScript has, and whole ones without a fraction, as there.
+    let (a, b): (f64, f64) = (call.args.get(0, "a")?, call.args.get(1, "b")?);
+    answer(&(a + b))
+}
+
+#[event(fetch)]
+async fn fetch(request: worker::Request, env: Env, _: worker::Context) -> Result<worker::Response> {
+    match route_agent_request(&request, &env, &RouteOptions::new()).await? {
+        Some(response) => Ok(response),
+        None => Ok(worker::Response::error("Not found", 404)?),
+    }
+}

@@ -1,0 +1,31 @@
+import { spawn } from "node:child_process";
+import { inRoot } from "../../scripts/lib/paths.mjs";
+import { run } from "../../scripts/lib/run.mjs";
+import { Problem, step } from "../../scripts/lib/steps.mjs";
+import { pinned } from "./pin.mjs";
+
+const crate = inRoot("bench/load");
+
+export const buildLoad = () =>
+  step("Building the load generator", () =>
+    run("cargo", ["build", "--release", "--quiet"], { cwd: crate, env: { CARGO_TARGET_DIR: inRoot("bench/load/target") } }),
+  );
+
+/** Has the load generator do `command` with `plan`; calls `onSlice` with each slice that it has measured. */
+export function load(command, plan, onSlice = () => {}) {
+  const [program, ...args] = pinned([inRoot("bench/load/target/release/load"), command]);
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, RUST_BACKTRACE: "0" } });
+    let unfinished = "";
+    let errors = "";
+    child.stdout.setEncoding("utf8").on("data", (text) => {
+      const lines = (unfinished + text).split("\n");
+      unfinished = lines.pop();
+      for (const line of lines) onSlice(JSON.parse(line));
+    });
+    child.stderr.setEncoding("utf8").on("data", (text) => (errors += text));
+    child.on("error", reject);
+    child.on("close", (code) => (code === 0 ? resolve() : reject(new Problem(`load ${command} failed\n${errors}`))));
+    child.stdin.end(JSON.stringify(plan));
+  });
+}

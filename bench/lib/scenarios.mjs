@@ -1,0 +1,20 @@
+/** What is measured: `operation` as in load/src/plan.rs; `lanes` is how many of it are under way at any time. */
+export const SCENARIOS = [
+  { name: "echo 100 B", operation: { echo_text: { bytes: 100 } }, lanes: 16 },
+  { name: "echo binary 1 KiB", operation: { echo_binary: { bytes: 1024 } }, lanes: 16 },
+  { name: "RPC add", operation: "call", lanes: 16 },
+  { name: "state to 1", operation: { set_state: { watchers: 1, text_bytes: 64 } }, lanes: 8 },
+  { name: "state to 10", operation: { set_state: { watchers: 10, text_bytes: 64 } }, lanes: 4 },
+  { name: "state to 100", operation: { set_state: { watchers: 100, text_bytes: 64 } }, lanes: 1 },
+  { name: "broadcast to 10", operation: { broadcast: { sockets: 10, bytes: 100 } }, lanes: 4 },
+  { name: "broadcast to 1000", operation: { broadcast: { sockets: 1000, bytes: 100 } }, lanes: 1 },
+  { name: "connect", operation: "connect", lanes: 8 },
+  { name: "new instance", operation: "new_instance", lanes: 8 },
+  { name: "HTTP GET", operation: "get", lanes: 16 },
+];
+
+/** How long; the fields are those of `Plan` in load/src/plan.rs. */
+export const MODES = {
+  full: { rounds: 15, warm_up_rounds: 2, warm_up_ms: 250, measure_ms: 1000 },
+  short: { rounds: 5, warm_up_rounds: 2, warm_up_ms: 100, measure_ms: 250 },
+};

@@ -1,0 +1,38 @@
+//! Load generator of the benchmark.
+//!
+//! Does what its argument says with what it reads from stdin, JSON of a type in [`plan`]:
+//! - `check`: holds one conversation with every server and fails unless all of them answer alike;
+//! - `check-restarted`: the same for what must have outlived the server's process;
+//! - `measure`: runs one scenario on all servers, round after round, and prints one JSON object for each slice.
+//!
+//! One thread, so that client and server can share one CPU in turns; see `bench/README.md` for why.
+
+mod check;
+mod client;
+mod cpu;
+mod http;
+mod lane;
+mod measure;
+mod plan;
+
+use std::io;
+
+use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
+
+use crate::plan::{Plan, Servers};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let command = std::env::args().nth(1).unwrap_or_default();
+    match command.as_str() {
+        "check" => check::check(&read::<Servers>()?.servers).await,
+        "check-restarted" => check::check_restarted(&read::<Servers>()?.servers).await,
+        "measure" => measure::measure(&read::<Plan>()?).await,
+        _ => bail!("usage: load check|check-restarted|measure < plan.json"),
+    }
+}
+
+fn read<T: DeserializeOwned>() -> Result<T> {
+    serde_json::from_reader(io::stdin()).context("what came over stdin is no plan")
+}

@@ -1,0 +1,104 @@
+//! Slices: one scenario on one server for a moment, all clocks read around it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use futures_util::future::try_join_all;
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::cpu::CpuClock;
+use crate::lane::Lane;
+use crate::plan::{Plan, Server};
+
+/// A server that does not answer fails the run after this, beyond the time that the slice was to take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One line of output.
+#[derive(Debug, Serialize)]
+struct Slice<'a> {
+    round: u32,
+    scenario: &'a str,
+    server: &'a str,
+    operations: usize,
+    server_cpu_ns: u128,
+    client_cpu_ns: u128,
+    elapsed_ns: u128,
+    p50_ns: u128,
+    p99_ns: u128,
+}
+
+/// Runs all rounds. In a round the scenario runs on one server after the other, so that what drifts, drifts for all of them.
+pub(crate) async fn measure(plan: &Plan) -> Result<()> {
+    for round in 0..plan.warm_up_rounds + plan.rounds {
+        for server in in_turn(&plan.servers, round) {
+            let slice = timeout(plan.warm_up() + plan.measure() + PATIENCE, measure_slice(plan, server, round)).await;
+            let slice = slice.unwrap_or_else(|_| Err(anyhow!("the server does not answer")));
+            let slice = slice.with_context(|| server.name.clone())?;
+            if round >= plan.warm_up_rounds {
+                println!("{}", serde_json::to_string(&slice)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The servers, another one first in each round: being first is an advantage or a drawback.
+fn in_turn(servers: &[Server], round: u32) -> impl Iterator<Item = &Server> {
+    let first = round as usize % servers.len().max(1);
+    servers.iter().cycle().skip(first).take(servers.len())
+}
+
+async fn measure_slice<'a>(plan: &'a Plan, server: &'a Server, round: u32) -> Result<Slice<'a>> {
+    let scenario = &plan.scenario;
+    let server_clock = CpuClock::of_process(server.pid)?;
+    let client_clock = CpuClock::of_process(std::process::id().cast_signed())?;
+    let mut lanes = Lane::open(server, scenario.operation, scenario.lanes, &format!("round-{round}")).await?;
+
+    run_for(&mut lanes, plan.warm_up()).await?;
+    let (began, server_before, client_before) = (Instant::now(), server_clock.now()?, client_clock.now()?);
+    let mut latencies = run_for(&mut lanes, plan.measure()).await?;
+    let (elapsed, server_cpu) = (began.elapsed(), server_clock.now()? - server_before);
+    let client_cpu = client_clock.now()? - client_before;
+
+    for lane in lanes {
+        lane.close().await?;
+    }
+    latencies.sort_unstable();
+    Ok(Slice {
+        round,
+        scenario: &scenario.name,
+        server: &server.name,
+        operations: latencies.len(),
+        server_cpu_ns: server_cpu.as_nanos(),
+        client_cpu_ns: client_cpu.as_nanos(),
+        elapsed_ns: elapsed.as_nanos(),
+        p50_ns: percentile(&latencies, 50).as_nanos(),
+        p99_ns: percentile(&latencies, 99).as_nanos(),
+    })
+}
+
+/// Keeps every lane busy for `duration`; how long each operation took. Ends when the last one has been answered.
+async fn run_for(lanes: &mut [Lane<'_>], duration: Duration) -> Result<Vec<Duration>> {
+    let end = Instant::now() + duration;
+    let latencies = try_join_all(lanes.iter_mut().map(|lane| run_until(lane, end))).await?;
+    Ok(latencies.concat())
+}
+
+async fn run_until(lane: &mut Lane<'_>, end: Instant) -> Result<Vec<Duration>> {
+    let mut latencies = Vec::new();
+    loop {
+        let began = Instant::now();
+        if began >= end && !latencies.is_empty() {
+            return Ok(latencies);
+        }
+        lane.run().await?;
+        latencies.push(began.elapsed());
+    }
+}
+
+/// Nearest rank; `sorted` ascends.
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+}

@@ -1,0 +1,83 @@
+//! What to do, as `bench/run.mjs` hands it over.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// The servers to compare.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Servers {
+    pub(crate) servers: Vec<Server>,
+}
+
+/// One scenario to measure.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Plan {
+    pub(crate) servers: Vec<Server>,
+    pub(crate) scenario: Scenario,
+    /// Rounds that count. In each, the scenario runs on every server.
+    pub(crate) rounds: u32,
+    /// Rounds before those, whose figures are thrown away: compilers and caches warm up.
+    pub(crate) warm_up_rounds: u32,
+    /// How long each slice is loaded before its clocks are read.
+    pub(crate) warm_up_ms: u64,
+    /// How long each slice is measured.
+    pub(crate) measure_ms: u64,
+}
+
+/// A running workerd.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Server {
+    pub(crate) name: String,
+    pub(crate) pid: i32,
+    /// Where it listens, on 127.0.0.1.
+    pub(crate) port: u16,
+}
+
+/// One kind of load.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Scenario {
+    pub(crate) name: String,
+    pub(crate) operation: Operation,
+    /// How many operations are under way at any time.
+    pub(crate) lanes: usize,
+}
+
+/// What is done over and over.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Operation {
+    /// A text message comes back. All lanes on one instance.
+    EchoText { bytes: usize },
+    /// A binary message comes back. All lanes on one instance.
+    EchoBinary { bytes: usize },
+    /// `add(a, b)` is called. All lanes on one instance.
+    Call,
+    /// A client sets the state, and every watcher is sent it. Each lane has an instance of its own.
+    SetState { watchers: usize, text_bytes: usize },
+    /// A message goes out to every socket, the sender's among them. Each lane has an instance of its own.
+    Broadcast { sockets: usize, bytes: usize },
+    /// A socket to one instance opens, is greeted and closes.
+    Connect,
+    /// The same, to an instance that nobody has talked to before.
+    NewInstance,
+    /// `GET` over a kept connection.
+    Get,
+}
+
+impl Plan {
+    pub(crate) fn warm_up(&self) -> Duration {
+        Duration::from_millis(self.warm_up_ms)
+    }
+
+    pub(crate) fn measure(&self) -> Duration {
+        Duration::from_millis(self.measure_ms)
+    }
+}
+
+impl Server {
+    /// Path of an instance of the agent under test.
+    pub(crate) fn path(&self, instance: &str) -> String {
+        format!("/agents/bench-agent/{instance}")
+    }
+}
