@@ -1,7 +1,23 @@
-//! The deployable worker.
-use worker::{Context, Env, Request, Response, Result, event};
+//! The deployable worker: entry point, routes and the shipped agents.
+//!
+//! Each agent is one file, meant to be copied; [`auth`] goes with those that check tokens.
+
+pub mod auth;
+pub mod chat;
+pub mod counter;
+pub mod presence;
+pub mod rest;
+pub mod room;
+pub mod routes;
+pub mod secure;
+
+use durable_agents::{Result, route_agent_request};
+use worker::{Context, Env, Request, Response, event};
 
 #[event(fetch)]
-async fn fetch(_request: Request, _env: Env, _cx: Context) -> Result<Response> {
-    Response::ok("placeholder")
+async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
+    match route_agent_request(&request, &env, &routes::options()).await? {
+        Some(response) => Ok(response),
+        None => Ok(Response::error("Not found", 404)?),
+    }
 }

@@ -1,0 +1,540 @@
+//! ChatAgent: a chat kept in agent state.
+//!
+//! Route `/agents/chat-agent/:name`, and as the worker's default agent `/agents/:name`. With `?protocol=false` no `cf_agent_*` frame is
+//! sent.
+//!
+//! State: `{"messages":[{"id","text","sender","timestamp"}],"participants":[userId,…]}`. The newest [`MAX_IN_STATE`] messages are in
+//! it, or as many as take [`MAX_BYTES_IN_STATE`]; older ones move to an SQL table, which keeps the newest [`MAX_IN_TABLE`]. Timestamps are in milliseconds, ids are UUIDs.
+//!
+//! | When | Effect |
+//! |---|---|
+//! | connect | the user becomes a participant, then the newcomer gets `{"type":"welcome","message":"Connected to chat","participants"}` |
+//! | text `{"type":"chat","text","sender"?}` | the message becomes part of the state, then the sender gets `{"type":"message_added","message"}` |
+//! | any other message | `{"type":"error","message":"Invalid message format"}` to its sender |
+//! | a message over [`MAX_MESSAGE_BYTES`] | `{"type":"error","message":"Message too long: …"}` to its sender |
+//! | a message that could not be handled | `{"type":"error","message":"The message was not accepted, try again"}` to its sender |
+//! | the user's last connection closes | the participant leaves |
+//! | `cf_agent_state` from a client | `State update rejected`: the chat changes through messages |
+//! | `GET …/history?before=&limit=` | `{"messages":[newest first],"next"}`; give `next` as `before` to get older ones, `null` ends it |
+//!
+//! Everybody else learns of a change by `cf_agent_state`.
+//!
+//! The user's id is header `X-User-ID`, else query `userId`, else `anonymous`: at most [`MAX_USER_ID_BYTES`] without control characters,
+//! or close code 1008. Where var `CHAT_REQUIRE_TOKEN` is `true`, a token is needed, as [`auth`] checks it, and its user is
+//! the user and the sender, whatever else the client says; without a good one a connect ends with 4001 and the history answers 401.
+//! Who comes after [`MAX_PARTICIPANTS`] others gets 1013, upon which the official client tries again later.
+
+use std::cell::Cell;
+
+use durable_agents::MAX_STATE_BYTES;
+use durable_agents::http::{HeaderValue, Url, header};
+use durable_agents::prelude::*;
+use durable_agents::sql::{MAX_SAFE_INTEGER, SqlError};
+use serde::{Deserialize, Serialize};
+
+use crate::auth;
+
+/// Messages in the state, unless [`ChatProps`] say otherwise.
+pub const MAX_IN_STATE: usize = 200;
+
+/// Most bytes that messages in the state may take, as JSON: every client gets the whole state at every message.
+pub const MAX_BYTES_IN_STATE: usize = 256 * 1024;
+
+/// Messages in the table. Older ones are deleted.
+pub const MAX_IN_TABLE: u64 = 100_000;
+
+/// Longest message, in bytes as it comes over the socket.
+pub const MAX_MESSAGE_BYTES: usize = 8 * 1024;
+
+/// Most users who are here at once.
+pub const MAX_PARTICIPANTS: usize = 1_000;
+
+/// Longest user id, in bytes of UTF-8.
+pub const MAX_USER_ID_BYTES: usize = auth::MAX_USER_ID_BYTES;
+
+/// Messages on a page of the history, where the client does not say.
+pub const DEFAULT_PAGE: usize = 50;
+
+/// Most messages on a page of the history.
+pub const MAX_PAGE: usize = 100;
+
+// The state always fits into its row, whatever clients send. JSON doubles what it must escape in a user id.
+const _: () = {
+    let participants = MAX_PARTICIPANTS * (2 * MAX_USER_ID_BYTES + r#""","#.len());
+    assert!(MAX_BYTES_IN_STATE + participants + 64 <= MAX_STATE_BYTES);
+};
+
+// Written for each message that leaves the state, and read for the history; at most `MAX_IN_TABLE` rows. `seq` is a message's place in
+// the conversation: those in the state come behind the last one here.
+const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS chat_history (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL, text TEXT NOT NULL, sender TEXT NOT NULL, timestamp INTEGER NOT NULL
+)";
+
+// Written when somebody addresses the agent with props: one row.
+const CREATE_SETTINGS: &str = "CREATE TABLE IF NOT EXISTS chat_settings (
+    only INTEGER PRIMARY KEY CHECK (only = 0), in_state INTEGER NOT NULL
+)";
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub struct ChatAgent {
+    // How many messages stay in the state; a copy of the setting, made at every start.
+    in_state: Cell<usize>,
+}
+
+/// What code that addresses a chat by name can set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChatProps {
+    /// How many messages stay in the state: 1 to [`MAX_IN_STATE`]. Remembered until it is set again.
+    pub messages_in_state: usize,
+}
+
+/// What everybody in the chat sees.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chat {
+    /// The newest messages, oldest first.
+    pub messages: Vec<ChatMessage>,
+    /// Ids of the users who are here, in the order in which they came.
+    pub participants: Vec<String>,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatMessage {
+    /// A UUID.
+    pub id: String,
+    /// What was said.
+    pub text: String,
+    /// Who said it.
+    pub sender: String,
+    /// When, in milliseconds.
+    pub timestamp: u64,
+}
+
+/// Who a connection is; kept in the socket's attachment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChatUser {
+    /// The user's id.
+    pub user_id: String,
+    /// Whether a token says so.
+    pub verified: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Incoming {
+    Chat { text: String, sender: Option<String> },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Frame<'a> {
+    Welcome { message: &'static str, participants: &'a [String] },
+    MessageAdded { message: &'a ChatMessage },
+    Error { message: &'a str },
+}
+
+#[derive(Serialize)]
+struct Page {
+    messages: Vec<ChatMessage>,
+    next: Option<String>,
+}
+
+/// A message and its place in the conversation.
+#[derive(Debug, PartialEq, Deserialize)]
+struct Placed {
+    seq: u64,
+    #[serde(flatten)]
+    message: ChatMessage,
+}
+
+/// Why somebody is not let in.
+#[derive(Debug, PartialEq, Eq)]
+enum Refusal {
+    Unauthorized,
+    UserId,
+}
+
+impl ChatAgent {
+    fn user_of(&self, cx: &Context<Self>, request: &Request) -> Result<ChatUser, Refusal> {
+        if requires_token(cx) {
+            let user = auth::authenticate(cx, request).map_err(|_| Refusal::Unauthorized)?;
+            return Ok(ChatUser { user_id: user.id, verified: true });
+        }
+        let given = |id: &String| !id.is_empty();
+        let from_query = || request.url().query_param("userId").map(|id| id.into_owned()).filter(given);
+        let user_id = request.header("x-user-id").filter(given).or_else(from_query);
+        let user_id = user_id.unwrap_or_else(|| "anonymous".to_owned());
+        if user_id.len() > MAX_USER_ID_BYTES || user_id.contains(char::is_control) {
+            return Err(Refusal::UserId);
+        }
+        Ok(ChatUser { user_id, verified: false })
+    }
+
+    /// Makes the participants what the open connections say: after a crash nobody has told us who left.
+    fn reconcile(&self, cx: &Context<Self>) -> Result<()> {
+        let mut present = Vec::new();
+        for connection in cx.connections() {
+            // A state that cannot be read is that connection's trouble, and must not keep the agent from starting.
+            if let Ok(Some(user)) = connection.state() {
+                present.push(user.user_id.clone());
+            }
+        }
+        present.sort_unstable();
+        present.dedup();
+        let known = cx.state()?;
+        let mut participants: Vec<String> = Vec::with_capacity(present.len());
+        participants.extend(known.participants.iter().filter(|id| present.binary_search(id).is_ok()).cloned());
+        participants.extend(present.into_iter().filter(|id| !known.participants.contains(id)));
+        if participants != known.participants {
+            cx.update_state(|chat| chat.participants = participants)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a message, and moves what is too old for the state to the table.
+    fn append(&self, cx: &Context<Self>, message: ChatMessage) -> Result<()> {
+        let mut chat = Chat::clone(&*cx.state()?);
+        chat.messages.push(message);
+        let too_many = too_many(&chat.messages, self.in_state.get());
+        if too_many == 0 {
+            return Ok(cx.set_state(chat)?);
+        }
+        let before = last_seq(cx)?;
+        let moved = move_to_table(cx, chat.messages.drain(..too_many)).map_err(Error::from);
+        if let Err(error) = moved.and_then(|()| Ok(cx.set_state(chat)?)) {
+            // What did not leave the state must not be in the table too.
+            cx.sql("DELETE FROM chat_history WHERE seq > ?", (before,)).execute()?;
+            return Err(error);
+        }
+        cx.sql("DELETE FROM chat_history WHERE seq <= ?", (last_seq(cx)?.saturating_sub(MAX_IN_TABLE),)).execute()?;
+        Ok(())
+    }
+
+    fn history(&self, cx: &Context<Self>, request: &Request) -> Result<Response> {
+        let asked = match Asked::parse(request.url()) {
+            Ok(asked) => asked,
+            Err(wrong) => return refusal(StatusCode::BAD_REQUEST, &wrong),
+        };
+        let chat = cx.state()?;
+        // One more than asked for tells whether there are more.
+        let wanted = asked.limit + 1;
+        let mut found = newest_in_state(&chat.messages, last_seq(cx)?, asked.before, wanted);
+        if found.len() < wanted {
+            let older = "SELECT seq, id, text, sender, timestamp FROM chat_history WHERE seq < ? ORDER BY seq DESC LIMIT ?";
+            found.extend(cx.sql(older, (asked.before, wanted - found.len())).all::<Placed>()?);
+        }
+        let has_more = found.len() > asked.limit;
+        found.truncate(asked.limit);
+        let next = found.last().filter(|_| has_more).map(|oldest| oldest.seq.to_string());
+        let messages = found.into_iter().map(|placed| placed.message).collect();
+        Ok(Response::json(&Page { messages, next })?)
+    }
+}
+
+#[agent]
+impl Agent for ChatAgent {
+    type State = Chat;
+    type ConnectionState = ChatUser;
+    type Props = ChatProps;
+
+    fn initial_state(&self) -> Option<Chat> {
+        Some(Chat::default())
+    }
+
+    async fn on_start(&self, cx: &Context<Self>, props: Option<ChatProps>) -> Result<()> {
+        if requires_token(cx) {
+            auth::log_configuration(cx);
+        }
+        cx.sql(CREATE_HISTORY, ()).execute()?;
+        cx.sql(CREATE_SETTINGS, ()).execute()?;
+        if let Some(ChatProps { messages_in_state }) = props {
+            if !(1..=MAX_IN_STATE).contains(&messages_in_state) {
+                bail!("messagesInState must be from 1 to {MAX_IN_STATE}, not {messages_in_state}");
+            }
+            // The next wake has no props: it will be caused by a message, and that comes from nobody who has any.
+            let remember = "INSERT OR REPLACE INTO chat_settings (only, in_state) VALUES (0, ?)";
+            cx.sql(remember, (messages_in_state,)).execute()?;
+        }
+        self.in_state.set(cx.sql("SELECT in_state FROM chat_settings", ()).optional()?.unwrap_or(MAX_IN_STATE));
+        self.reconcile(cx)
+    }
+
+    /// The first of the hooks that a connection meets: what it finds out, the others read. The user's id is the tag under which all
+    /// connections of a user are found.
+    async fn connection_tags(
+        &self,
+        cx: &Context<Self>,
+        connection: &Connection<Self>,
+        request: &Request,
+    ) -> Result<Vec<String>> {
+        let Ok(user) = self.user_of(cx, request) else { return Ok(Vec::new()) };
+        connection.set_state(user.clone())?;
+        Ok(vec![user.user_id])
+    }
+
+    async fn should_send_protocol_messages(
+        &self,
+        _: &Context<Self>,
+        connection: &Connection<Self>,
+        request: &Request,
+    ) -> Result<bool> {
+        // They come before the connect hook, so without the first half a stranger would read the chat before being shown out.
+        Ok(connection.state()?.is_some() && request.url().query_param("protocol").as_deref() != Some("false"))
+    }
+
+    async fn on_connect(&self, cx: &Context<Self>, connection: &Connection<Self>, request: &Request) -> Result<()> {
+        let Some(user) = connection.state()? else {
+            match self.user_of(cx, request) {
+                Err(Refusal::UserId) => {
+                    let reason = format!("user id: at most {MAX_USER_ID_BYTES} bytes, no control characters");
+                    connection.close(1008, &reason)?;
+                }
+                _ => connection.close(4001, "Unauthorized")?,
+            }
+            return Ok(());
+        };
+        let chat = cx.state()?;
+        if !chat.participants.contains(&user.user_id) {
+            if chat.participants.len() >= MAX_PARTICIPANTS {
+                connection.close(1013, "The chat is full")?;
+                return Ok(());
+            }
+            cx.update_state(|chat| chat.participants.push(user.user_id.clone()))?;
+        }
+        let participants = &cx.state()?.participants;
+        connection.send_json(&Frame::Welcome { message: "Connected to chat", participants })?;
+        Ok(())
+    }
+
+    async fn on_message(&self, cx: &Context<Self>, connection: &Connection<Self>, message: Message) -> Result<()> {
+        let Some(user) = connection.state()? else { return Ok(()) };
+        if message.len() > MAX_MESSAGE_BYTES {
+            let message = format!("Message too long: the limit is {MAX_MESSAGE_BYTES} bytes");
+            connection.send_json(&Frame::Error { message: &message })?;
+            return Ok(());
+        }
+        let Some(Incoming::Chat { text, sender }) = message.as_text().and_then(parse) else {
+            connection.send_json(&Frame::Error { message: "Invalid message format" })?;
+            return Ok(());
+        };
+        let sender = sender.filter(|sender| !sender.is_empty() && !user.verified).unwrap_or_else(|| user.user_id.clone());
+        let message = ChatMessage { id: cx.uuid(), text, sender, timestamp: cx.now_ms() };
+        self.append(cx, message.clone())?;
+        connection.send_json(&Frame::MessageAdded { message: &message })?;
+        Ok(())
+    }
+
+    async fn on_close(&self, cx: &Context<Self>, connection: &Connection<Self>, _: &Close) -> Result<()> {
+        let Some(user) = connection.state()? else { return Ok(()) };
+        for other in cx.connections_tagged(&user.user_id) {
+            // An id is a tag as well, and a client may choose one that is a user's.
+            if other.state().is_ok_and(|state| state.is_some_and(|other| other.user_id == user.user_id)) {
+                return Ok(());
+            }
+        }
+        if cx.state()?.participants.contains(&user.user_id) {
+            cx.update_state(|chat| chat.participants.retain(|id| *id != user.user_id))?;
+        }
+        Ok(())
+    }
+
+    /// The framework keeps the socket open and says nothing to the client, who would wait for `message_added` in vain.
+    async fn on_connection_error(&self, _: &Context<Self>, connection: &Connection<Self>, _: &Error) -> Result<()> {
+        if connection.is_open() {
+            connection.send_json(&Frame::Error { message: "The message was not accepted, try again" })?;
+        }
+        Ok(())
+    }
+
+    fn validate_state_change(&self, _: &Context<Self>, _: &Chat, source: &Source<Self>) -> Result<()> {
+        match source {
+            Source::Server => Ok(()),
+            Source::Connection(_) => bail!("the chat changes through messages"),
+        }
+    }
+
+    async fn on_request(&self, cx: &Context<Self>, request: Request) -> Result<Response> {
+        if cx.sub_path(&request) != "history" {
+            return refusal(StatusCode::NOT_FOUND, "Not found");
+        }
+        if request.method() != Method::GET {
+            let answer = refusal(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")?;
+            return Ok(answer.with_header(header::ALLOW, HeaderValue::from_static("GET")));
+        }
+        if self.user_of(cx, &request) == Err(Refusal::Unauthorized) {
+            let answer = refusal(StatusCode::UNAUTHORIZED, "Unauthorized")?;
+            return Ok(answer.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+        }
+        self.history(cx, &request)
+    }
+}
+
+fn requires_token(cx: &Context<ChatAgent>) -> bool {
+    cx.var("CHAT_REQUIRE_TOKEN").as_deref() == Some("true")
+}
+
+fn last_seq(cx: &Context<ChatAgent>) -> Result<u64, SqlError> {
+    cx.sql("SELECT COALESCE(MAX(seq), 0) FROM chat_history", ()).one()
+}
+
+/// How many of the oldest messages are too much for the state, which has room for `max` of them.
+fn too_many(messages: &[ChatMessage], max: usize) -> usize {
+    let mut room_bytes = MAX_BYTES_IN_STATE;
+    let fits = |message: &&ChatMessage| {
+        // A message that is no JSON would be no state either, so this never fails.
+        let size_bytes = serde_json::to_vec(message).map_or(0, |json| json.len() + 1);
+        let left = room_bytes.checked_sub(size_bytes);
+        room_bytes = left.unwrap_or_default();
+        left.is_some()
+    };
+    messages.len() - messages.iter().rev().take(max).take_while(fits).count()
+}
+
+fn move_to_table(cx: &Context<ChatAgent>, messages: impl Iterator<Item = ChatMessage>) -> Result<(), SqlError> {
+    for ChatMessage { id, text, sender, timestamp } in messages {
+        let insert = "INSERT INTO chat_history (id, text, sender, timestamp) VALUES (?, ?, ?, ?)";
+        cx.sql(insert, (id, text, sender, timestamp)).execute()?;
+    }
+    Ok(())
+}
+
+fn parse(text: &str) -> Option<Incoming> {
+    // Fields in a list would fit as well.
+    let incoming = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()?;
+    let Incoming::Chat { text, .. } = &incoming;
+    (!text.trim().is_empty()).then_some(incoming)
+}
+
+/// Which page of the history is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Asked {
+    before: u64,
+    limit: usize,
+}
+
+impl Asked {
+    fn parse(url: &Url) -> Result<Self, String> {
+        let before = match url.query_param("before") {
+            None => Self::FROM_THE_END,
+            Some(cursor) => number(&cursor).ok_or(r#"before must be the "next" of another page"#)?,
+        };
+        let limit = match url.query_param("limit") {
+            None => DEFAULT_PAGE,
+            Some(limit) => number(&limit)
+                .and_then(|limit| usize::try_from(limit).ok())
+                .filter(|limit| (1..=MAX_PAGE).contains(limit))
+                .ok_or_else(|| format!("limit must be a whole number from 1 to {MAX_PAGE}"))?,
+        };
+        Ok(Self { before, limit })
+    }
+
+    const FROM_THE_END: u64 = MAX_SAFE_INTEGER.unsigned_abs();
+}
+
+/// Digits and nothing else: no sign, which Rust would take too.
+fn number(text: &str) -> Option<u64> {
+    let number = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    number.filter(|number| *number <= Asked::FROM_THE_END)
+}
+
+/// Up to `wanted` of the messages in the state that come before `before`, newest first; the first one follows `last_seq`.
+fn newest_in_state(messages: &[ChatMessage], last_seq: u64, before: u64, wanted: usize) -> Vec<Placed> {
+    let placed = (last_seq + 1..).zip(messages).filter(|(seq, _)| *seq < before);
+    let newest_first = placed.collect::<Vec<_>>().into_iter().rev().take(wanted);
+    newest_first.map(|(seq, message)| Placed { seq, message: message.clone() }).collect()
+}
+
+fn refusal(status: StatusCode, error: &str) -> Result<Response> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        error: &'a str,
+    }
+    Ok(Response::json(&Body { error })?.with_status(status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(id: u64) -> ChatMessage {
+        ChatMessage { id: id.to_string(), text: String::new(), sender: String::new(), timestamp: id }
+    }
+
+    #[test]
+    fn a_message_is_an_object_with_a_type_and_a_text() {
+        for (text, understood) in [
+            (r#"{"type":"chat","text":"hi"}"#, true),
+            (r#" {"text":"hi","sender":"ada","type":"chat","more":[]}"#, true),
+            (r#"{"type":"chat","text":"hi","sender":null}"#, true),
+            (r#"{"type":"chat","text":"hi","sender":5}"#, false),
+            (r#"{"type":"chat","text":""}"#, false),
+            (
+                r#"{"type":"chat","text":" 
+"}"#,
+                false,
+            ),
+            (r#"{"type":"chat","text":null}"#, false),
+            (r#"{"type":"chat"}"#, false),
+            (r#"{"type":"Chat","text":"hi"}"#, false),
+            (r#"{"type":5,"text":"hi"}"#, false),
+            (r#"{"text":"hi"}"#, false),
+            (r#"["chat","hi",null]"#, false),
+            (r#"["chat",{"text":"hi"}]"#, false),
+            (r#"{"type":"chat","text":"hi"} x"#, false),
+            ("{incomplete", false),
+            ("null", false),
+            ("hi", false),
+            ("", false),
+        ] {
+            assert_eq!(parse(text).is_some(), understood, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_asked_for_with_plain_numbers() {
+        let page = |before, limit| Ok(Asked { before, limit });
+        let wrong_limit = Err("limit must be a whole number from 1 to 100".to_owned());
+        let wrong_cursor = Err(r#"before must be the "next" of another page"#.to_owned());
+        for (query, expected) in [
+            ("", page(Asked::FROM_THE_END, 50)),
+            ("?limit=1&before=7", page(7, 1)),
+            ("?limit=100", page(Asked::FROM_THE_END, 100)),
+            ("?limit=007", page(Asked::FROM_THE_END, 7)),
+            ("?before=9007199254740991", page(Asked::FROM_THE_END, 50)),
+            ("?before=9007199254740992", wrong_cursor.clone()),
+            ("?before=99999999999999999999", wrong_cursor.clone()),
+            ("?before=", wrong_cursor.clone()),
+            ("?before=-1", wrong_cursor.clone()),
+            ("?before=%2B1", wrong_cursor.clone()),
+            ("?before=null", wrong_cursor),
+            ("?limit=0", wrong_limit.clone()),
+            ("?limit=101", wrong_limit.clone()),
+            ("?limit=-1", wrong_limit.clone()),
+            ("?limit=5.0", wrong_limit.clone()),
+            ("?limit=1e1", wrong_limit.clone()),
+            ("?limit=all", wrong_limit.clone()),
+            ("?limit=", wrong_limit),
+        ] {
+            assert_eq!(Asked::parse(&Url::parse(&format!("/{query}"))), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn messages_in_the_state_are_placed_behind_those_in_the_table() {
+        let messages: Vec<_> = (11..=14).map(message).collect();
+        for (before, wanted, expected) in [
+            (Asked::FROM_THE_END, 9, &[14, 13, 12, 11][..]),
+            (Asked::FROM_THE_END, 2, &[14, 13]),
+            (13, 9, &[12, 11]),
+            (11, 9, &[]),
+            (0, 9, &[]),
+        ] {
+            let found = newest_in_state(&messages, 10, before, wanted);
+            assert_eq!(found.iter().map(|placed| placed.seq).collect::<Vec<_>>(), expected, "{before} {wanted}");
+            assert!(found.iter().all(|placed| placed.message.timestamp == placed.seq));
+        }
+    }
+}

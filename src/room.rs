@@ -1,0 +1,140 @@
+//! ChatRoom: says to everyone what anyone says, and keeps nothing.
+//!
+//! Route `/agents/chat-room/:name?username=…`; with `?protocol=false` no `cf_agent_*` frame is sent. Without a name one is `anonymous`.
+//!
+//! | When | Frame | To |
+//! |---|---|---|
+//! | somebody connects | `{"type":"join","user","timestamp"}` | everyone else |
+//! | somebody sends a message | `{"type":"message","user","text","timestamp"}` | everyone |
+//! | somebody leaves | `{"type":"leave","user","timestamp"}` | everyone left |
+//! | a message cannot be understood, or has more than [`MAX_MESSAGE_BYTES`] | `{"type":"error","message"}` | its sender |
+//!
+//! A message is `{"type":"message","text"}`, or any text that is no JSON object: then that is what was said. `timestamp` is in
+//! milliseconds. A name over [`MAX_NAME_BYTES`], or with control characters, is refused with close code 1008.
+//!
+//! There is no state, so nothing here can grow, and nothing is left after a crash that would have to be tidied up.
+
+use durable_agents::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Longest name, in bytes of UTF-8.
+pub const MAX_NAME_BYTES: usize = 128;
+
+/// Longest message, in bytes as it comes over the socket.
+pub const MAX_MESSAGE_BYTES: usize = 8 * 1024;
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub struct ChatRoom;
+
+/// Who a connection is; kept in the socket's attachment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guest {
+    /// The name it gave itself.
+    pub user: String,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Said {
+    Message { text: String },
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Frame<'a> {
+    Join { user: &'a str, timestamp: u64 },
+    Message { user: &'a str, text: &'a str, timestamp: u64 },
+    Leave { user: &'a str, timestamp: u64 },
+    Error { message: &'a str },
+}
+
+#[agent]
+impl Agent for ChatRoom {
+    type ConnectionState = Guest;
+
+    async fn should_send_protocol_messages(&self, _: &Context<Self>, _: &Connection<Self>, request: &Request) -> Result<bool> {
+        Ok(request.url().query_param("protocol").as_deref() != Some("false"))
+    }
+
+    async fn on_connect(&self, cx: &Context<Self>, connection: &Connection<Self>, request: &Request) -> Result<()> {
+        let user = match request.url().query_param("username") {
+            Some(name) if !name.is_empty() => name.into_owned(),
+            _ => "anonymous".to_owned(),
+        };
+        if user.len() > MAX_NAME_BYTES || user.contains(char::is_control) {
+            connection.close(1008, &format!("username: at most {MAX_NAME_BYTES} bytes, no control characters"))?;
+            return Ok(());
+        }
+        connection.set_state(Guest { user: user.clone() })?;
+        let join = serde_json::to_string(&Frame::Join { user: &user, timestamp: cx.now_ms() })?;
+        cx.broadcast(join, &[connection.id()]);
+        Ok(())
+    }
+
+    async fn on_message(&self, cx: &Context<Self>, connection: &Connection<Self>, message: Message) -> Result<()> {
+        let Some(guest) = connection.state()? else { return Ok(()) };
+        if message.len() > MAX_MESSAGE_BYTES {
+            let message = format!("Message too long: the limit is {MAX_MESSAGE_BYTES} bytes");
+            connection.send_json(&Frame::Error { message: &message })?;
+            return Ok(());
+        }
+        let Some(text) = message.as_text().and_then(said) else {
+            connection.send_json(&Frame::Error { message: "Invalid message format" })?;
+            return Ok(());
+        };
+        let frame = Frame::Message { user: &guest.user, text: &text, timestamp: cx.now_ms() };
+        cx.broadcast(serde_json::to_string(&frame)?, &[]);
+        Ok(())
+    }
+
+    async fn on_close(&self, cx: &Context<Self>, connection: &Connection<Self>, _: &Close) -> Result<()> {
+        // Who was refused never joined.
+        if let Some(guest) = connection.state()? {
+            let leave = Frame::Leave { user: &guest.user, timestamp: cx.now_ms() };
+            cx.broadcast(serde_json::to_string(&leave)?, &[]);
+        }
+        Ok(())
+    }
+}
+
+/// What was said. `None` for a JSON object that is no message.
+fn said(text: &str) -> Option<String> {
+    if !text.trim_start().starts_with('{') {
+        return Some(text.to_owned());
+    }
+    match serde_json::from_str(text) {
+        Ok(Said::Message { text }) => Some(text),
+        // A brace alone makes no JSON.
+        Err(error) if error.is_syntax() || error.is_eof() => Some(text.to_owned()),
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_a_frame_or_plain_text() {
+        for (text, expected) in [
+            (r#"{"type":"message","text":"hi"}"#, Some("hi")),
+            (r#" {"text":"hi","extra":1,"type":"message"}"#, Some("hi")),
+            (r#"{"type":"message","text":""}"#, Some("")),
+            ("hi", Some("hi")),
+            ("", Some("")),
+            ("{incomplete", Some("{incomplete")),
+            (r#"{"type":"message","text":"#, Some(r#"{"type":"message","text":"#)),
+            ("42", Some("42")),
+            (r#"["message","hi"]"#, Some(r#"["message","hi"]"#)),
+            (r#""hi""#, Some(r#""hi""#)),
+            ("{}", None),
+            (r#"{"type":"message"}"#, None),
+            (r#"{"type":"message","text":5}"#, None),
+            (r#"{"type":"other","text":"hi"}"#, None),
+            (r#"{"text":"hi"}"#, None),
+        ] {
+            assert_eq!(said(text).as_deref(), expected, "{text}");
+        }
+    }
+}

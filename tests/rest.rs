@@ -1,0 +1,18 @@
+//! RestAgent: what HTTP clients get.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+
+use durable_agents_core::testing::MemoryHost;
+
+#[path = "scenarios/rest.rs"]
+mod scenarios;
+
+macro_rules! plain {
+    ($($scenario:ident)*) => {$(
+        #[test]
+        fn $scenario() {
+            scenarios::$scenario(&MemoryHost::new());
+        }
+    )*};
+}
+scenarios::rest_scenarios!(plain);

@@ -1,0 +1,18 @@
+//! ChatRoom: what people in it see.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+
+use durable_agents_core::testing::MemoryHost;
+
+#[path = "scenarios/room.rs"]
+mod scenarios;
+
+macro_rules! plain {
+    ($($scenario:ident)*) => {$(
+        #[test]
+        fn $scenario() {
+            scenarios::$scenario(&MemoryHost::new());
+        }
+    )*};
+}
+scenarios::room_scenarios!(plain);

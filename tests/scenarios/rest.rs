@@ -1,0 +1,186 @@
+//! What HTTP clients get.
+
+use agents_worker::rest::{MAX_DATA_BYTES, MAX_UPLOAD_BYTES, RestAgent};
+use durable_agents_core::http::{Body, BodyError, HeaderValue, Method, Request, header};
+use durable_agents_core::testing::{Collected, MemoryHost, Object};
+use serde_json::json;
+
+/// All scenarios of this file, for `$each!`.
+macro_rules! rest_scenarios {
+    ($each:ident) => {
+        $each! {
+            status_counts_the_open_connections
+            json_is_received
+            what_is_no_json_is_refused
+            too_much_json_is_refused
+            a_file_is_measured
+            a_form_without_a_file_is_refused
+            too_large_a_file_is_refused
+            other_paths_and_methods_are_refused
+            a_preflight_is_answered_on_every_path
+            every_answer_may_be_read_by_pages_of_any_origin
+        }
+    };
+}
+pub(crate) use rest_scenarios;
+
+const MULTIPART: &str = "multipart/form-data; boundary=cut-here";
+
+fn rest(host: &MemoryHost) -> Object {
+    host.agent::<RestAgent>("api")
+}
+
+/// A form with one field; `disposition` is what follows `form-data`.
+fn form(disposition: &str, content: &str) -> String {
+    format!("--cut-here\r\nContent-Disposition: form-data{disposition}\r\n\r\n{content}\r\n--cut-here--\r\n")
+}
+
+fn refused(answer: &Collected, status: u16, error: &str, what: &str) {
+    assert_eq!(answer.status, status, "{what}");
+    assert_eq!(answer.json(), json!({ "error": error }), "{what}");
+}
+
+pub(crate) fn status_counts_the_open_connections(host: &MemoryHost) {
+    let rest = rest(host);
+    let status = |connections: u32| {
+        let answer = rest.get("/status?more=1");
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(answer.json(), json!({ "status": "ok", "connections": connections }));
+    };
+    status(0);
+    let (mut first, mut second) = (rest.connect(""), rest.connect("?protocol=false"));
+    status(2);
+    first.close(1000, "");
+    status(1);
+    second.cut();
+    status(0);
+}
+
+pub(crate) fn json_is_received(host: &MemoryHost) {
+    let rest = rest(host);
+    for body in ["{}", "null", "5", r#"{"a":[1,{"b":"c"}]}"#, " [ ] "] {
+        let answer = rest.post("/data", "application/json", body);
+        assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({ "received": true })), "{body}");
+    }
+    assert_eq!(rest.post("/data", "text/plain", "{}").status, 200, "the body counts, not what it is called");
+}
+
+pub(crate) fn what_is_no_json_is_refused(host: &MemoryHost) {
+    let rest = rest(host);
+    for body in ["", "hello", "{", "{} {}", "{'a':1}", "NaN"] {
+        refused(&rest.post("/data", "application/json", body), 400, "The body is not JSON", body);
+    }
+    refused(&rest.post("/data", "application/json", vec![0xff, 0xfe]), 400, "The body is not JSON", "bytes");
+    refused(&rest.request(Request::new(Method::POST, &rest.url("/data"), Body::Empty)), 400, "The body is not JSON", "none");
+}
+
+pub(crate) fn too_much_json_is_refused(host: &MemoryHost) {
+    let rest = rest(host);
+    let most = format!("\"{}\"", "x".repeat(MAX_DATA_BYTES - 2));
+    assert_eq!(rest.post("/data", "application/json", most.clone()).status, 200);
+    let too_large = "The body is larger than 1048576 bytes";
+    refused(&rest.post("/data", "application/json", format!("{most} ")), 413, too_large, "one byte more");
+    let pieces = futures::stream::repeat_with(|| Ok::<_, BodyError>(vec![b' '; 100_000].into()));
+    refused(&rest.post("/data", "application/json", Body::stream(pieces)), 413, too_large, "an endless stream");
+}
+
+pub(crate) fn a_file_is_measured(host: &MemoryHost) {
+    let rest = rest(host);
+    for (disposition, content, filename) in [
+        (r#"; name="file"; filename="notes.txt""#, "hello", "notes.txt"),
+        (r#"; name="file"; filename="a b (1).bin""#, "", "a b (1).bin"),
+        (r#"; name="file"; filename="ü.txt""#, "zwölf", "ü.txt"),
+    ] {
+        let answer = rest.post("/upload", MULTIPART, form(disposition, content));
+        assert_eq!(answer.status, 200, "{disposition}");
+        assert_eq!(answer.json(), json!({ "filename": filename, "size": content.len() }), "{disposition}");
+    }
+}
+
+pub(crate) fn a_form_without_a_file_is_refused(host: &MemoryHost) {
+    let rest = rest(host);
+    let missing = r#"Field "file" is missing"#;
+    let no_file = r#"Field "file" is not a file"#;
+    let no_form = "The body is not a form";
+    for (content_type, body, error) in [
+        (MULTIPART, form(r#"; name="other"; filename="a.txt""#, "hello"), missing),
+        (MULTIPART, "--cut-here--\r\n".to_owned(), missing),
+        (MULTIPART, form(r#"; name="file""#, "hello"), no_file),
+        ("application/x-www-form-urlencoded", "file=hello".to_owned(), no_file),
+        ("application/x-www-form-urlencoded", "other=hello".to_owned(), missing),
+        (MULTIPART, "hello".to_owned(), no_form),
+        ("multipart/form-data", form(r#"; name="file"; filename="a.txt""#, "hello"), no_form),
+        ("text/plain", "hello".to_owned(), no_form),
+        ("application/json", "{}".to_owned(), no_form),
+    ] {
+        refused(&rest.post("/upload", content_type, body.clone()), 400, error, &format!("{content_type} {body}"));
+    }
+}
+
+pub(crate) fn too_large_a_file_is_refused(host: &MemoryHost) {
+    let rest = rest(host);
+    let file = |size| form(r#"; name="file"; filename="big""#, &"x".repeat(size));
+    assert_eq!(rest.post("/upload", MULTIPART, file(MAX_UPLOAD_BYTES)).json()["size"], MAX_UPLOAD_BYTES);
+    let too_large = "The body is larger than 16777216 bytes";
+    refused(&rest.post("/upload", MULTIPART, file(MAX_UPLOAD_BYTES + 1)), 413, too_large, "one byte more");
+    let announced = Request::new(Method::POST, &rest.url("/upload"), "")
+        .with_header(header::CONTENT_TYPE, HeaderValue::from_static(MULTIPART))
+        .with_header(header::CONTENT_LENGTH, HeaderValue::from_static("99999999999"));
+    refused(&rest.request(announced), 413, too_large, "announced");
+}
+
+pub(crate) fn other_paths_and_methods_are_refused(host: &MemoryHost) {
+    let rest = rest(host);
+    for (method, path, allow) in [
+        (Method::GET, "", None),
+        (Method::GET, "/", None),
+        (Method::GET, "/other", None),
+        (Method::GET, "/status/more", None),
+        (Method::POST, "/other", None),
+        (Method::POST, "/status", Some("GET, OPTIONS")),
+        (Method::DELETE, "/status", Some("GET, OPTIONS")),
+        (Method::GET, "/data", Some("POST, OPTIONS")),
+        (Method::PUT, "/data", Some("POST, OPTIONS")),
+        (Method::GET, "/upload", Some("POST, OPTIONS")),
+        (Method::PUT, "/upload", Some("POST, OPTIONS")),
+    ] {
+        let answer = rest.request(Request::new(method.clone(), &rest.url(path), "{}"));
+        let (status, error) = if allow.is_some() { (405, "Method not allowed") } else { (404, "Not found") };
+        refused(&answer, status, error, &format!("{method} {path}"));
+        assert_eq!(answer.header("allow"), allow, "{method} {path}");
+    }
+}
+
+pub(crate) fn a_preflight_is_answered_on_every_path(host: &MemoryHost) {
+    let rest = rest(host);
+    for path in ["", "/status", "/data", "/upload", "/other"] {
+        let preflight = Request::new(Method::OPTIONS, &rest.url(path), Body::Empty)
+            .with_header(header::ORIGIN, HeaderValue::from_static("https://elsewhere.example"));
+        let answer = rest.request(preflight);
+        assert_eq!((answer.status.as_u16(), answer.text()), (204, ""), "{path}");
+        for (name, value) in [
+            ("access-control-allow-origin", "*"),
+            ("access-control-allow-methods", "GET, POST, OPTIONS"),
+            ("access-control-allow-headers", "Authorization, Content-Type"),
+            ("access-control-max-age", "86400"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{path}");
+        }
+    }
+}
+
+pub(crate) fn every_answer_may_be_read_by_pages_of_any_origin(host: &MemoryHost) {
+    let rest = rest(host);
+    for answer in [
+        rest.get("/status"),
+        rest.get("/data"),
+        rest.get("/other"),
+        rest.post("/data", "application/json", "{}"),
+        rest.post("/data", "application/json", "no JSON"),
+        rest.post("/upload", MULTIPART, form(r#"; name="file"; filename="a""#, "")),
+        rest.post("/upload", "text/plain", ""),
+    ] {
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "{answer:?}");
+    }
+}
