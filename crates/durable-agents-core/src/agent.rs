@@ -40,6 +40,9 @@ pub trait Agent: Sized + 'static {
     /// Options that hold for every instance.
     const OPTIONS: AgentOptions = AgentOptions::new();
 
+    /// Which hooks this agent implements; the others are never called, and cost no code. `#[agent]` fills it in.
+    const HOOKS: Hooks = Hooks::ALL;
+
     /// Builds the struct, once per wake. The context can read the name and storage; there is no connection yet.
     fn new(cx: &Context<Self>) -> Self;
 
@@ -70,7 +73,7 @@ pub trait Agent: Sized + 'static {
     /// Sees the original method, URL, headers and body. Errors go to [`on_error`](Self::on_error), the client gets a plain 500.
     async fn on_request(&self, cx: &Context<Self>, request: Request) -> Result<Response> {
         let _ = (cx, request);
-        Ok(Response::text("Not implemented").with_status(StatusCode::NOT_FOUND))
+        Ok(not_implemented())
     }
 
     /// A WebSocket was accepted; `request` is the upgrade request.
@@ -205,6 +208,45 @@ impl AgentOptions {
 impl Default for AgentOptions {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// The answer of an agent without a request hook.
+pub(crate) fn not_implemented() -> Response {
+    Response::text("Not implemented").with_status(StatusCode::NOT_FOUND)
+}
+
+/// A set of hooks.
+///
+/// An agent has a dozen hooks and implements a few. What the others would do is known, so nothing is built or run for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hooks(u16);
+
+#[allow(missing_docs, reason = "each is the hook of its name")]
+impl Hooks {
+    pub const NONE: Self = Self(0);
+    pub const ALL: Self = Self(u16::MAX);
+    pub const ON_START: Self = Self(1);
+    pub const ON_REQUEST: Self = Self(1 << 1);
+    pub const ON_CONNECT: Self = Self(1 << 2);
+    pub const ON_MESSAGE: Self = Self(1 << 3);
+    pub const ON_CLOSE: Self = Self(1 << 4);
+    pub const ON_CONNECTION_ERROR: Self = Self(1 << 5);
+    pub const ON_ERROR: Self = Self(1 << 6);
+    pub const CONNECTION_TAGS: Self = Self(1 << 7);
+    pub const SHOULD_SEND_PROTOCOL_MESSAGES: Self = Self(1 << 8);
+    pub const SHOULD_CONNECTION_BE_READONLY: Self = Self(1 << 9);
+    pub const ON_STATE_CHANGED: Self = Self(1 << 10);
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` are in it.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 
-use crate::agent::{Agent, Close, Source};
+use crate::agent::{Agent, Close, Hooks, Source, not_implemented};
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::error::{Error, Result, StateError, error};
@@ -153,6 +153,9 @@ impl<A: Agent> Instance<A> {
         let is_source = |link: &Rc<Link>| origin.as_ref().is_some_and(|origin| Rc::ptr_eq(origin, link));
         let frame = Payload::from(frame);
         self.shell.broadcast(&frame, |link| !link.flags().no_protocol && !is_source(link));
+        if !A::HOOKS.contains(Hooks::ON_STATE_CHANGED) {
+            return Ok(());
+        }
         self.spawn("on_state_changed", async move { agent.on_state_changed(&cx, &next, &source).await });
         Ok(())
     }
@@ -179,9 +182,13 @@ fn decode<T: DeserializeOwned>(json: &str) -> Result<T, StateError> {
     Ok(value)
 }
 
-/// A hook of the agent with its context and connection: what all the hooks below have in common.
+/// A hook of the agent with its context and connection, or what the default would answer where the agent does not implement it:
+/// what all the hooks below have in common.
 macro_rules! hook {
-    ($self:ident, $link:expr, |$agent:ident, $cx:ident, $connection:ident| $body:expr) => {{
+    ($self:ident, $hook:ident or $default:expr, $link:expr, |$agent:ident, $cx:ident, $connection:ident| $body:expr) => {{
+        if !A::HOOKS.contains(Hooks::$hook) {
+            return Box::pin(ready(Ok($default)));
+        }
         let link: Rc<Link> = $link;
         Box::pin(guard(async move {
             let ($agent, $cx) = ($self.agent()?, $self.context(Some(&link)));
@@ -189,12 +196,15 @@ macro_rules! hook {
             $body.await
         }))
     }};
-    ($self:ident, |$agent:ident, $cx:ident| $body:expr) => {
+    ($self:ident, $hook:ident or $default:expr, |$agent:ident, $cx:ident| $body:expr) => {{
+        if !A::HOOKS.contains(Hooks::$hook) {
+            return Box::pin(ready(Ok($default)));
+        }
         Box::pin(guard(async move {
             let ($agent, $cx) = ($self.agent()?, $self.context(None));
             $body.await
         }))
-    };
+    }};
 }
 
 impl<A: Agent> Entity for Instance<A> {
@@ -219,46 +229,46 @@ impl<A: Agent> Entity for Instance<A> {
     }
 
     fn on_start(self: Rc<Self>, props: Option<String>) -> Hook<()> {
-        hook!(self, |agent, cx| async {
+        hook!(self, ON_START or (), |agent, cx| async {
             let props = props.map(|json| decode::<A::Props>(&json)).transpose();
             agent.on_start(&cx, props.map_err(|wrong| error!("props: {wrong}"))?).await
         })
     }
 
     fn on_request(self: Rc<Self>, request: Request) -> Hook<Response> {
-        hook!(self, |agent, cx| agent.on_request(&cx, request))
+        hook!(self, ON_REQUEST or not_implemented(), |agent, cx| agent.on_request(&cx, request))
     }
 
     fn on_connect(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<()> {
-        hook!(self, link, |agent, cx, connection| agent.on_connect(&cx, &connection, &request))
+        hook!(self, ON_CONNECT or (), link, |agent, cx, connection| agent.on_connect(&cx, &connection, &request))
     }
 
     fn on_message(self: Rc<Self>, link: Rc<Link>, message: Message) -> Hook<()> {
-        hook!(self, link, |agent, cx, connection| agent.on_message(&cx, &connection, message))
+        hook!(self, ON_MESSAGE or (), link, |agent, cx, connection| agent.on_message(&cx, &connection, message))
     }
 
     fn on_close(self: Rc<Self>, link: Rc<Link>, close: Close) -> Hook<()> {
-        hook!(self, link, |agent, cx, connection| agent.on_close(&cx, &connection, &close))
+        hook!(self, ON_CLOSE or (), link, |agent, cx, connection| agent.on_close(&cx, &connection, &close))
     }
 
     fn on_connection_error(self: Rc<Self>, link: Rc<Link>, error: Error) -> Hook<()> {
-        hook!(self, link, |agent, cx, connection| agent.on_connection_error(&cx, &connection, &error))
+        hook!(self, ON_CONNECTION_ERROR or (), link, |agent, cx, connection| agent.on_connection_error(&cx, &connection, &error))
     }
 
     fn on_error(self: Rc<Self>, error: Error) -> Hook<()> {
-        hook!(self, |agent, cx| agent.on_error(&cx, &error))
+        hook!(self, ON_ERROR or (), |agent, cx| agent.on_error(&cx, &error))
     }
 
     fn connection_tags(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<Vec<String>> {
-        hook!(self, link, |agent, cx, connection| agent.connection_tags(&cx, &connection, &request))
+        hook!(self, CONNECTION_TAGS or Vec::new(), link, |agent, cx, connection| agent.connection_tags(&cx, &connection, &request))
     }
 
     fn sends_protocol_messages(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<bool> {
-        hook!(self, link, |agent, cx, connection| agent.should_send_protocol_messages(&cx, &connection, &request))
+        hook!(self, SHOULD_SEND_PROTOCOL_MESSAGES or true, link, |agent, cx, connection| agent.should_send_protocol_messages(&cx, &connection, &request))
     }
 
     fn is_readonly(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<bool> {
-        hook!(self, link, |agent, cx, connection| agent.should_connection_be_readonly(&cx, &connection, &request))
+        hook!(self, SHOULD_CONNECTION_BE_READONLY or false, link, |agent, cx, connection| agent.should_connection_be_readonly(&cx, &connection, &request))
     }
 
     fn state_json(self: Rc<Self>) -> Result<Option<Rc<str>>, StateError> {
@@ -277,6 +287,10 @@ impl<A: Agent> Entity for Instance<A> {
 
     fn call(self: Rc<Self>, link: Rc<Link>, method: &str, args: Args) -> Option<Hook<Answer>> {
         let callable = A::callables().iter().find(|callable| callable.name == method)?;
-        Some(hook!(self, link, |agent, cx, connection| (callable.call)(Call { agent, cx, connection, args })))
+        Some(Box::pin(guard(async move {
+            let (agent, cx) = (self.agent()?, self.context(Some(&link)));
+            let connection = self.connection(link);
+            (callable.call)(Call { agent, cx, connection, args }).await
+        })))
     }
 }

@@ -30,7 +30,7 @@ mod tags;
 pub mod testing;
 mod wire;
 
-pub use agent::{Agent, AgentOptions, Close, Source};
+pub use agent::{Agent, AgentOptions, Close, Hooks, Source};
 pub use attachment::MAX_ATTACHMENT_BYTES;
 pub use connection::Connection;
 pub use context::Context;

@@ -70,6 +70,8 @@ impl Link {
         link.tags.replace(attachment.tags);
         link.state.replace(attachment.state);
         link.phase.set(if attachment.flags.failed { Phase::Leaving } else { Phase::Open });
+        // The agent may have closed it in an earlier wake; its messages are not for the agent any more.
+        link.closed_here.set(socket.ready_state() != ReadyState::Open);
         // The cell is new, so it is empty.
         let _ = link.socket.set(socket);
         Some(link)
@@ -206,6 +208,9 @@ pub(crate) struct Links {
 /// Bits of a socket's key that hold the slot; the rest of the 53 that a JavaScript number can is the epoch.
 const SLOT_BITS: u32 = 21;
 
+/// Stands for a slot in the key of a socket whose connection has ended: its slot may be another's by now.
+const ENDED: u64 = (1 << SLOT_BITS) - 1;
+
 impl Links {
     /// `epoch` tells the keys of this wake from those of another; random.
     pub(crate) fn new(epoch: u32) -> Self {
@@ -226,18 +231,14 @@ impl Links {
         }
     }
 
-    /// The record of a socket: from memory, or else from its attachment. `None` if the socket is not ours.
+    /// The record of a socket: from memory, or else from its attachment. `None` if the socket is not ours, or not any more.
     pub(crate) fn resolve(&self, socket: &Rc<dyn Socket>) -> Option<Rc<Link>> {
-        if let Some(link) = self.known(socket) {
-            return Some(link);
+        if let Some(slot) = self.slot_of(socket) {
+            return self.slots.borrow().get(slot)?.clone();
         }
         let link = Rc::new(Link::restored(Rc::clone(socket))?);
         self.insert(Rc::clone(&link));
         Some(link)
-    }
-
-    fn known(&self, socket: &Rc<dyn Socket>) -> Option<Rc<Link>> {
-        self.slots.borrow().get(self.slot_of(socket)?)?.clone()
     }
 
     fn slot_of(&self, socket: &Rc<dyn Socket>) -> Option<usize> {
@@ -245,11 +246,14 @@ impl Links {
         if key >> SLOT_BITS != self.epoch {
             return None;
         }
-        usize::try_from(key & ((1 << SLOT_BITS) - 1)).ok()
+        usize::try_from(key & ENDED).ok()
     }
 
+    /// Forgets a connection that has ended, whatever else its socket reports during this wake.
     pub(crate) fn remove(&self, link: &Rc<Link>) {
-        let Some(slot) = link.socket().and_then(|socket| self.slot_of(socket)) else { return };
+        let Some(socket) = link.socket() else { return };
+        let Some(slot) = self.slot_of(socket) else { return };
+        socket.set_key(self.epoch << SLOT_BITS | ENDED);
         if let Some(place) = self.slots.borrow_mut().get_mut(slot)
             && place.as_ref().is_some_and(|here| Rc::ptr_eq(here, link))
         {

@@ -12,7 +12,7 @@ mod common;
 use std::time::Duration;
 
 use common::{agent, note, notes, with_and_without_auto_reply};
-use durable_agents_core::testing::{Client, MemoryHost, for_every_eviction};
+use durable_agents_core::testing::{Client, EvictPlan, MemoryHost, for_every_eviction};
 use durable_agents_core::{Close, Connection, Context, Error, Message, Result, bail};
 
 agent!(Door: (), u32, ();
@@ -120,7 +120,7 @@ fn c94_the_close_hook_runs_once_however_many_ends_there_are() {
     with_and_without_auto_reply(|host| {
         let object = host.agent::<Door>("a");
         type End = fn(&mut Client);
-        let ends: [(&str, End); 6] = [
+        let ends: [(&str, End); 7] = [
             ("both sides close", |client| {
                 client.send("close 4000 bye");
                 client.close(1000, "");
@@ -141,6 +141,10 @@ fn c94_the_close_hook_runs_once_however_many_ends_there_are() {
                 client.cut();
             }),
             ("an error", |client| client.fail("reset by peer")),
+            ("an error and a close", |client| {
+                client.fail("reset by peer");
+                client.close_again();
+            }),
         ];
         for (what, end) in ends {
             let mut client = object.connect("");
@@ -226,6 +230,63 @@ fn what_comes_after_the_agents_close_is_not_for_the_agent() {
         host.run_until_idle();
         assert_eq!(notes(), ["close 4000 \"bye\" true"]);
     });
+}
+
+#[test]
+fn what_comes_after_the_agents_close_is_not_for_the_next_wake_either() {
+    for plan in [EvictPlan::Never, EvictPlan::Always] {
+        notes();
+        let host = MemoryHost::new();
+        host.evict_between_events(plan);
+        let mut client = host.agent::<Door>("a").connect("");
+        client.send("close 4000 bye");
+        // Under way while the agent closes.
+        client.send("note too late");
+        client.send(r#"{"type":"rpc","id":"1","method":"nope","args":[]}"#);
+        assert_eq!(client.close_event(), closed(4000, "bye"));
+        client.expect_no_frame();
+        assert_eq!(notes(), ["close 4000 \"bye\" true"], "{plan:?}");
+    }
+}
+
+#[test]
+fn an_error_and_a_close_that_wait_for_one_start_are_one_end() {
+    notes();
+    let host = MemoryHost::new();
+    agent!(Sleepy: (), (), ();
+        async fn on_start(&self, cx: &Context<Self>, _: Option<()>) -> Result<()> {
+            cx.sleep(Duration::from_secs(1)).await;
+            Ok(())
+        }
+
+        async fn on_close(&self, _: &Context<Self>, _: &Connection<Self>, close: &Close) -> Result<()> {
+            note(format!("close {}", close.code));
+            Ok(())
+        }
+    );
+    let object = host.agent::<Sleepy>("a");
+    let mut client = object.dial("").start();
+    host.advance(Duration::from_secs(1));
+    object.evict();
+    client.fail("reset by peer");
+    client.close_again();
+    host.advance(Duration::from_secs(1));
+    assert_eq!(notes(), ["close 1006"]);
+}
+
+#[test]
+fn a_late_report_of_one_connections_end_is_not_taken_for_the_next_ones() {
+    notes();
+    let host = MemoryHost::new();
+    let object = host.agent::<Door>("a");
+    let mut first = object.connect("");
+    first.fail("reset by peer");
+    let mut second = object.connect("");
+    first.close_again();
+    second.send("note still here");
+    host.run_until_idle();
+    assert_eq!(notes(), ["error reset by peer", "close 1006 \"reset by peer\" false", "still here"]);
+    assert!(second.is_open());
 }
 
 #[test]

@@ -15,7 +15,7 @@ use common::{
     CONNECT_FAILED, MCP, agent, identity, identity_before_state, note, notes, state, text, upgrade, with_and_without_auto_reply,
 };
 use durable_agents_core::http::{Request, StatusCode};
-use durable_agents_core::testing::{MemoryHost, Options};
+use durable_agents_core::testing::{EvictPlan, MemoryHost, Options};
 use durable_agents_core::{AgentOptions, Close, Connection, Context, Error, Message, Result, bail};
 use serde_json::{Value, json};
 
@@ -268,6 +268,23 @@ fn c55_a_failed_connect_stays_unlisted_over_a_wake_though_its_client_has_not_ans
     host.run_until_idle();
     assert_eq!(notes(), ["closed x 1011"]);
     assert_eq!(object.sockets(), 1);
+}
+
+#[test]
+fn c55_messages_of_a_failed_connect_reach_nobody_in_no_wake() {
+    for plan in [EvictPlan::Never, EvictPlan::Always] {
+        notes();
+        let host = MemoryHost::new();
+        host.evict_between_events(plan);
+        let object = host.agent::<Counter>("a");
+        let mut client = object.dial("?_pk=x&do=panic").start();
+        // Sent before the client can know.
+        client.send("too late");
+        assert_eq!(client.close_event().code, 1011);
+        host.run_until_idle();
+        let noted = notes();
+        assert!(noted.len() == 2 && noted[0].starts_with("error x") && noted[1] == "closed x 1011", "{plan:?}: {noted:?}");
+    }
 }
 
 #[test]

@@ -79,6 +79,12 @@ agent!(Counter: Value, (), ();
                 }
                 Err(other) => connection.send(other.to_string())?,
             },
+            Some(("write", row)) => {
+                cx.sql("UPDATE cf_agents_state SET state = ? WHERE id = 'cf_state_row_id'", (row,)).execute()?;
+                connection.send(cx.state()?.to_string())?;
+                cx.reload_state();
+                connection.send(cx.state()?.to_string())?;
+            }
             Some(("count", count)) => {
                 for _ in 0..count.parse::<u32>()? {
                     cx.update_state(|state| state["count"] = (state["count"].as_i64().unwrap_or_default() + 1).into())?;
@@ -465,4 +471,12 @@ fn a_row_of_the_javascript_sdk_is_the_state() {
     let version: String =
         object.sql("SELECT state FROM cf_agents_state WHERE id = 'cf_schema_version'", ()).one().expect("kept");
     assert_eq!(version, "11");
+}
+
+#[test]
+fn a_row_that_the_agent_wrote_itself_is_seen_after_a_reload() {
+    let (_host, object) = world();
+    let mut client = object.connect("");
+    client.send("write {\"count\":99}");
+    assert_eq!(client.texts(), [r#"{"count":0}"#, r#"{"count":99}"#]);
 }

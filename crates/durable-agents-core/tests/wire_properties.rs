@@ -15,7 +15,11 @@ use durable_agents_core::testing::MemoryHost;
 use durable_agents_core::{Connection, Context, Message, Result};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use serde_json::{Map, Value, json};
+
+/// Longer than any generated text.
+const QUESTION: &str = "what does the agent know of this connection?";
 
 agent!(Echo: Value, Value, ();
     async fn connection_tags(&self, _: &Context<Self>, _: &Connection<Self>, request: &Request) -> Result<Vec<String>> {
@@ -25,7 +29,7 @@ agent!(Echo: Value, Value, ();
 
     async fn on_message(&self, _: &Context<Self>, connection: &Connection<Self>, message: Message) -> Result<()> {
         match message {
-            Message::Text(own) if own == "?" => {
+            Message::Text(own) if own == QUESTION => {
                 let seen = json!([connection.id(), connection.tags(), connection.uri(), connection.state()?.as_deref()]);
                 connection.send_json(&seen)?;
             }
@@ -138,7 +142,13 @@ fn check(text: &str) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    // The same cases each time: a failure is a change of the code and never of luck. Another seed looks elsewhere.
+    #![proptest_config(ProptestConfig {
+        cases: 500,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(7),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn c82_c88_any_text_is_a_frame_exactly_if_the_protocol_says_so(text in ".{0,40}") {
@@ -175,10 +185,10 @@ proptest! {
         for state in &states {
             client.send(serde_json::to_vec(state).expect("JSON"));
         }
-        client.send("?");
+        client.send(QUESTION);
         let before = client.next_json();
         object.evict();
-        client.send("?");
+        client.send(QUESTION);
         prop_assert_eq!(&client.next_json(), &before);
         let mut expected_tags = vec![id.clone()];
         expected_tags.extend(tags.into_iter().filter(|tag| *tag != id));

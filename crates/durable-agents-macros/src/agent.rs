@@ -7,6 +7,21 @@ use syn::spanned::Spanned;
 
 use crate::model::AgentImpl;
 
+/// The hooks that an agent pays for only if it has them.
+const HOOKS: [&str; 11] = [
+    "on_start",
+    "on_request",
+    "on_connect",
+    "on_message",
+    "on_close",
+    "on_connection_error",
+    "on_error",
+    "connection_tags",
+    "should_send_protocol_messages",
+    "should_connection_be_readonly",
+    "on_state_changed",
+];
+
 /// The block, completed, and the class.
 pub(crate) fn expand(mut agent: AgentImpl) -> TokenStream {
     for name in ["State", "ConnectionState", "Props"] {
@@ -18,6 +33,12 @@ pub(crate) fn expand(mut agent: AgentImpl) -> TokenStream {
     if !agent.defines("CLASS") {
         let class = agent.name.to_string();
         agent.block.items.push(parse_quote!(const CLASS: &'static str = #class;));
+    }
+    if !agent.defines("HOOKS") {
+        let hooks = HOOKS.iter().filter(|hook| agent.defines(hook)).map(|hook| format_ident!("{}", hook.to_uppercase()));
+        agent.block.items.push(parse_quote! {
+            const HOOKS: ::durable_agents::Hooks = ::durable_agents::Hooks::NONE #(.and(::durable_agents::Hooks::#hooks))*;
+        });
     }
     if !agent.defines("new") {
         // At the struct's name, where the author can add the derive that may be missing.

@@ -13,6 +13,7 @@ use proc_macro::TokenStream;
 /// |---|---|
 /// | `type State`, `type ConnectionState`, `type Props` | `()` |
 /// | `const CLASS` | the struct's name |
+/// | `const HOOKS` | the hooks that the block writes |
 /// | `fn new` | `Default::default()` |
 ///
 /// So this
@@ -35,6 +36,7 @@ use proc_macro::TokenStream;
 ///     type ConnectionState = ();
 ///     type Props = ();
 ///     const CLASS: &'static str = "Counter";
+///     const HOOKS: Hooks = Hooks::NONE;
 ///     fn new(_: &Context<Self>) -> Self { Default::default() }
 /// }
 ///

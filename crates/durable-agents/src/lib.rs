@@ -45,7 +45,7 @@ pub use client::{AgentByName, get_agent_by_name};
 pub use durable_agents_core::encode_props;
 pub use durable_agents_core::route::{Cors, RetryError, RetryNotice, Route, RoutingRetry};
 pub use durable_agents_core::{
-    Agent, AgentOptions, AgentStub, AttachmentError, Close, Connection, ConnectionError, Context, Data, Error,
+    Agent, AgentOptions, AgentStub, AttachmentError, Close, Connection, ConnectionError, Context, Data, Error, Hooks,
     MAX_ATTACHMENT_BYTES, MAX_STATE_BYTES, MAX_TAG_BYTES, MAX_TAGS, Message, PanicError, Payload, Result, Source, StateError,
     TagError, Tags, bail, close, error, host, http, rpc, sql,
 };

@@ -261,6 +261,11 @@ impl Client {
         self.pipe.send_up(&self.world, Up::Fail(message.to_owned()));
     }
 
+    /// Makes the platform report the end of the connection once more, to an agent that knows of it.
+    pub fn close_again(&mut self) {
+        self.pipe.send_up(&self.world, Up::CloseAgain);
+    }
+
     /// Does not answer close frames any more until [`answer_close`](Self::answer_close): a client that is slow or has hung.
     pub fn hold_close_answer(&mut self) {
         self.pipe.client.holds_answer.set(true);

@@ -69,6 +69,7 @@ pub(super) enum Up {
     Close(Option<u16>, String),
     Cut,
     Fail(String),
+    CloseAgain,
 }
 
 /// What the server sends.
@@ -162,15 +163,20 @@ impl Pipe {
 
     /// The client does something.
     pub(super) fn send_up(self: &Rc<Self>, world: &World, up: Up) {
-        // A client that has not answered a close frame yet can still be lost.
-        let is_connected = self.client.is_open() || self.client.unanswered.borrow().is_some();
-        if !is_connected || !self.client.is_open() && matches!(up, Up::Message(_) | Up::Close(..)) {
+        let is_open = self.client.is_open();
+        let goes = match up {
+            Up::Message(_) | Up::Close(..) => is_open,
+            // Whoever has not answered a close frame yet can still be lost.
+            Up::Cut | Up::Fail(_) => is_open || self.client.unanswered.borrow().is_some(),
+            Up::CloseAgain => true,
+        };
+        if !goes {
             return;
         }
         match &up {
             Up::Message(_) => {}
             Up::Close(..) => self.client.closing.set(true),
-            Up::Cut | Up::Fail(_) => self.client.lose(1006, ""),
+            Up::Cut | Up::Fail(_) | Up::CloseAgain => self.client.lose(1006, ""),
         }
         self.before_handshake.borrow_mut().push_back(up);
         self.flush_up(world);
@@ -243,7 +249,7 @@ impl Pipe {
 
     /// What the client has sent reaches the server: what its runtime is told, if anything.
     pub(super) fn deliver(self: &Rc<Self>, world: &World, up: Up) -> Option<Told> {
-        if self.lost.get() || self.close_received.get() {
+        if (self.lost.get() || self.close_received.get()) && !matches!(up, Up::CloseAgain) {
             return None;
         }
         match up {
@@ -267,7 +273,7 @@ impl Pipe {
                 self.leave_if_closed();
                 Some(Told::Closed(Close { code: code.unwrap_or(1005), reason, was_clean: true }))
             }
-            Up::Cut => {
+            Up::Cut | Up::CloseAgain => {
                 self.lost.set(true);
                 self.leave_if_closed();
                 Some(Told::Closed(Close { code: 1006, reason: CUT.to_owned(), was_clean: false }))

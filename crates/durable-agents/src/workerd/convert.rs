@@ -1,10 +1,13 @@
 //! Values that cross the border.
 
 use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use durable_agents_core::host::{HostError, Target};
-use js_sys::{ArrayBuffer, Object, Reflect, Uint8Array};
+use futures::future::LocalBoxFuture;
+use js_sys::futures::future_to_promise;
+use js_sys::{ArrayBuffer, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::sys;
@@ -26,6 +29,20 @@ pub(super) fn message_of(exception: &JsValue) -> String {
         .as_string()
         .or_else(|| exception.unchecked_ref::<sys::Exception>().message().ok().flatten())
         .unwrap_or_else(|| "something was thrown that is no error".to_owned())
+}
+
+/// A promise of what `work` comes to. For work that has begun and waits.
+pub(super) fn promise(work: LocalBoxFuture<'static, Result<JsValue, JsValue>>) -> Promise {
+    // What a panic could leave half done is behind the core's wall around hooks.
+    future_to_promise(AssertUnwindSafe(work))
+}
+
+/// The same of work without a result.
+pub(super) fn promise_of_end(work: LocalBoxFuture<'static, ()>) -> Promise {
+    promise(Box::pin(async {
+        work.await;
+        Ok(JsValue::UNDEFINED)
+    }))
 }
 
 pub(super) fn bytes_of(buffer: &ArrayBuffer) -> Vec<u8> {

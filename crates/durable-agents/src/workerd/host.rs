@@ -1,18 +1,17 @@
 //! One object's view of workerd.
 
 use std::any::Any;
+use std::rc::Rc;
 use std::time::Duration;
 
 use durable_agents_core::host::{Host, HostError, Level, Socket, Store, Target};
 use durable_agents_core::http::{Request, Response};
 use futures::future::LocalBoxFuture;
 use js_sys::Reflect;
-use js_sys::futures::{JsFuture, future_to_promise};
-use std::panic::AssertUnwindSafe;
-use std::rc::Rc;
+use js_sys::futures::JsFuture;
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::convert::{host_error, namespace_stub};
+use super::convert::{host_error, namespace_stub, promise_of_end};
 use super::socket::JsSocket;
 use super::store::SqlStore;
 use super::{body, sys, timer};
@@ -73,13 +72,8 @@ impl Host for WorkerHost {
     }
 
     fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
-        // What must not be seen half done after a panic is behind the core's wall already.
-        let promise = future_to_promise(AssertUnwindSafe(async {
-            work.await;
-            Ok(JsValue::UNDEFINED)
-        }));
         // The work runs either way; all that can be missing is the promise that the object stays for it.
-        drop(self.state.wait_until(&promise));
+        drop(self.state.wait_until(&promise_of_end(work)));
     }
 
     fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()> {

@@ -1,7 +1,6 @@
 //! Sockets that do not hibernate: the adapter listens to them itself.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
 use durable_agents_core::host::Host;
@@ -18,7 +17,7 @@ use super::{convert, sys};
 pub(super) struct Events {
     pub(super) runtime: Runtime,
     pub(super) host: Rc<WorkerHost>,
-    heard: RefCell<BTreeMap<u64, Listeners>>,
+    heard: RefCell<Vec<Listeners>>,
     last: Cell<u64>,
 }
 
@@ -26,6 +25,7 @@ type Listener = Closure<dyn Fn(sys::SocketEvent)>;
 
 /// The listeners of one socket, for as long as it is open.
 struct Listeners {
+    number: u64,
     socket: Rc<JsSocket>,
     listeners: [(&'static str, Listener); 3],
 }
@@ -55,7 +55,7 @@ impl Events {
         // Where the platform knows only array buffers, it does not know the property either.
         drop(socket.0.set_binary_type("arraybuffer"));
         socket.0.accept_here()?;
-        self.heard.borrow_mut().insert(number, Listeners { socket: Rc::clone(&socket), listeners });
+        self.heard.borrow_mut().push(Listeners { number, socket: Rc::clone(&socket), listeners });
         Ok(socket)
     }
 
@@ -81,8 +81,11 @@ impl Events {
     }
 
     fn stop(&self, number: u64) {
-        let ended = self.heard.borrow_mut().remove(&number);
-        if let Some(Listeners { socket, listeners }) = ended {
+        let mut heard = self.heard.borrow_mut();
+        let place = heard.iter().position(|listeners| listeners.number == number);
+        let ended = place.map(|place| heard.swap_remove(place));
+        drop(heard);
+        if let Some(Listeners { socket, listeners, .. }) = ended {
             for (event, listener) in &listeners {
                 // It will not be called again either way.
                 drop(socket.0.unlisten(event, listener.as_ref()));

@@ -2,17 +2,17 @@
 
 use std::cell::OnceCell;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
 use durable_agents_core::host::{Host, HostError, Level, Socket, Upgrade};
 use durable_agents_core::http::{Response, StatusCode};
 use durable_agents_core::{Agent, Close, Reply, Runtime, begin};
 use futures::future::LocalBoxFuture;
-use js_sys::futures::future_to_promise;
+use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::convert::{host_error, message_of};
+use super::convert::{host_error, message_of, promise, promise_of_end};
 use super::host::WorkerHost;
 use super::listen::Events;
 use super::socket::{self, JsSocket};
@@ -46,44 +46,34 @@ impl Object {
                 Reply::Response(response) => body::response_to_js(response),
                 Reply::Switched => upgrade.switched(),
             };
-            response.or_else(|exception| {
+            let response = response.or_else(|exception| {
                 let line = format!("the answer is none that the platform can send: {}", message_of(&exception));
                 upgrade.events.host.log(Level::Error, &line);
                 body::response_to_js(Response::text("Internal Server Error").with_status(StatusCode::INTERNAL_SERVER_ERROR))
-            })
+            });
+            response.map(JsValue::from)
         }))
     }
 
     /// `webSocketMessage`.
     pub fn web_socket_message(&self, socket: JsValue, message: JsValue) -> JsValue {
-        self.run(self.0.runtime.message(hibernating(socket), socket::message(&message)))
+        run(self.0.runtime.message(hibernating(socket), socket::message(&message)))
     }
 
     /// `webSocketClose`.
     pub fn web_socket_close(&self, socket: JsValue, code: u16, reason: String, was_clean: bool) -> JsValue {
-        self.run(self.0.runtime.closed(hibernating(socket), Close { code, reason, was_clean }))
+        run(self.0.runtime.closed(hibernating(socket), Close { code, reason, was_clean }))
     }
 
     /// `webSocketError`.
     pub fn web_socket_error(&self, socket: JsValue, error: JsValue) -> JsValue {
-        self.run(self.0.runtime.socket_failed(hibernating(socket), message_of(&error)))
+        run(self.0.runtime.socket_failed(hibernating(socket), message_of(&error)))
     }
 
     /// `alarm`.
     pub fn alarm(&self) -> JsValue {
+        // The runtime sets no alarm yet, so one that comes is left over from other code and has nothing to do.
         JsValue::UNDEFINED
-    }
-
-    #[allow(clippy::unused_self, reason = "a handler's last step")]
-    fn run(&self, work: LocalBoxFuture<'static, ()>) -> JsValue {
-        match begin(work) {
-            Ok(()) => JsValue::UNDEFINED,
-            Err(rest) => future_to_promise(AssertUnwindSafe(async {
-                rest.await;
-                Ok(JsValue::UNDEFINED)
-            }))
-            .into(),
-        }
     }
 }
 
@@ -93,12 +83,19 @@ impl fmt::Debug for Object {
     }
 }
 
-fn answer(work: LocalBoxFuture<'static, Result<sys::Response, JsValue>>) -> JsValue {
+fn run(work: LocalBoxFuture<'static, ()>) -> JsValue {
     match begin(work) {
-        Ok(Ok(response)) => response.into(),
+        Ok(()) => JsValue::UNDEFINED,
+        Err(rest) => promise_of_end(rest).into(),
+    }
+}
+
+fn answer(work: LocalBoxFuture<'static, Result<JsValue, JsValue>>) -> JsValue {
+    match begin(work) {
+        Ok(Ok(response)) => response,
         // Not even the plain answer could be made: the promise tells the platform.
-        Ok(Err(exception)) => js_sys::Promise::reject(&exception).into(),
-        Err(rest) => future_to_promise(AssertUnwindSafe(async { rest.await.map(JsValue::from) })).into(),
+        Ok(Err(exception)) => Promise::reject(&exception).into(),
+        Err(rest) => promise(rest).into(),
     }
 }
 
