@@ -3,8 +3,8 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
 use agents_worker::chat::{ChatAgent, MAX_IN_STATE, MAX_IN_TABLE, MAX_PARTICIPANTS};
-use durable_agents_core::http::{Request, StatusCode};
-use durable_agents_core::testing::{CrashPoint, MemoryHost, Object, Options};
+use durable_agents::http::{Request, StatusCode};
+use durable_agents::testing::{CrashPoint, MemoryHost, Object, Options};
 use serde_json::{Value, json};
 
 #[path = "scenarios/chat.rs"]

@@ -19,7 +19,7 @@ macro_rules! evicted {
     ($($scenario:ident)*) => {$(
         #[test]
         fn $scenario() {
-            durable_agents_core::testing::for_every_eviction(scenarios::$scenario);
+            durable_agents::testing::for_every_eviction(scenarios::$scenario);
         }
     )*};
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
 use agents_worker::presence::{MAX_USERS, PresenceAgent};
-use durable_agents_core::testing::MemoryHost;
+use durable_agents::testing::MemoryHost;
 
 #[path = "scenarios/presence.rs"]
 mod scenarios;

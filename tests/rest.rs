@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
-use durable_agents_core::testing::MemoryHost;
+use durable_agents::testing::MemoryHost;
 
 #[path = "scenarios/rest.rs"]
 mod scenarios;

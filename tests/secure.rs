@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
 use agents_worker::secure::SecureAgent;
-use durable_agents_core::testing::MemoryHost;
+use durable_agents::testing::MemoryHost;
 use serde_json::json;
 
 #[path = "scenarios/secure.rs"]

@@ -3,8 +3,8 @@ import { gzipSync } from "node:zlib";
 import { Problem, say } from "./steps.mjs";
 import { scriptFile, wasmFile } from "./wasm.mjs";
 
-/** What the shipped worker may weigh when it is uploaded. */
-const BUDGET = { gzipKb: 250 };
+/** What the shipped worker may weigh when it is uploaded. A ratchet: lower it whenever the worker gets smaller; the aim is 250. */
+const BUDGET = { gzipKb: 300 };
 
 const kb = (bytes) => bytes / 1000;
 

@@ -1,9 +1,9 @@
 //! What clients of a chat see.
 
 use agents_worker::chat::{ChatAgent, ChatProps, MAX_MESSAGE_BYTES, MAX_USER_ID_BYTES};
-use durable_agents_core::http::{Method, Request, StatusCode};
-use durable_agents_core::testing::{Client, MemoryHost, Object};
-use durable_agents_core::{Close, PROPS_HEADER, encode_props};
+use durable_agents::http::{Method, Request, StatusCode};
+use durable_agents::testing::{Client, MemoryHost, Object};
+use durable_agents::{Close, PROPS_HEADER, encode_props};
 use serde_json::{Value, json};
 
 /// All scenarios of this file, for `$each!`.

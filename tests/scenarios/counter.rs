@@ -1,7 +1,7 @@
 //! What clients of a counter see, whether or not the object was in memory all the time.
 
 use agents_worker::counter::Counter;
-use durable_agents_core::testing::{Client, MemoryHost, Object};
+use durable_agents::testing::{Client, MemoryHost, Object};
 use serde_json::{Value, json};
 
 /// All scenarios of this file, for `$each!`.

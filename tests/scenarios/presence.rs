@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use agents_worker::presence::{MAX_NAME_BYTES, PresenceAgent};
-use durable_agents_core::Close;
-use durable_agents_core::testing::{Client, MemoryHost, Object};
+use durable_agents::Close;
+use durable_agents::testing::{Client, MemoryHost, Object};
 use serde_json::{Value, json};
 
 /// All scenarios of this file, for `$each!`.

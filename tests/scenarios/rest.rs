@@ -1,8 +1,8 @@
 //! What HTTP clients get.
 
 use agents_worker::rest::{MAX_DATA_BYTES, MAX_UPLOAD_BYTES, RestAgent};
-use durable_agents_core::http::{Body, BodyError, HeaderValue, Method, Request, header};
-use durable_agents_core::testing::{Collected, MemoryHost, Object};
+use durable_agents::http::{Body, BodyError, HeaderValue, Method, Request, header};
+use durable_agents::testing::{Collected, MemoryHost, Object};
 use serde_json::json;
 
 /// All scenarios of this file, for `$each!`.

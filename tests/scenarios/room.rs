@@ -1,9 +1,9 @@
 //! What people in a chat room see.
 
 use agents_worker::room::{ChatRoom, MAX_MESSAGE_BYTES, MAX_NAME_BYTES};
-use durable_agents_core::Close;
-use durable_agents_core::http::StatusCode;
-use durable_agents_core::testing::{Client, MemoryHost, Object};
+use durable_agents::Close;
+use durable_agents::http::StatusCode;
+use durable_agents::testing::{Client, MemoryHost, Object};
 use serde_json::{Value, json};
 
 /// All scenarios of this file, for `$each!`.

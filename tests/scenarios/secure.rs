@@ -5,9 +5,9 @@ use std::time::Duration;
 use agents_worker::secure::{MAX_ANNOUNCEMENT_BYTES, MAX_MESSAGE_BYTES, SecureAgent};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use durable_agents_core::http::{HeaderValue, Request, StatusCode};
-use durable_agents_core::testing::{Client, MemoryHost, Object};
-use durable_agents_core::{Close, PROPS_HEADER};
+use durable_agents::http::{HeaderValue, Request, StatusCode};
+use durable_agents::testing::{Client, MemoryHost, Object};
+use durable_agents::{Close, PROPS_HEADER};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 

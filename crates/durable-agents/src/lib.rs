@@ -42,8 +42,10 @@ mod router;
 mod workerd;
 
 pub use client::{AgentByName, get_agent_by_name};
-pub use durable_agents_core::encode_props;
+pub use durable_agents_core::{INTERNAL_HEADERS, PROPS_HEADER, encode_props};
 pub use durable_agents_core::route::{Cors, RetryError, RetryNotice, Route, RoutingRetry};
+#[cfg(feature = "testing")]
+pub use durable_agents_core::testing;
 pub use durable_agents_core::{
     Agent, AgentOptions, AgentStub, AttachmentError, Close, Connection, ConnectionError, Context, Data, Error, Hooks,
     MAX_ATTACHMENT_BYTES, MAX_STATE_BYTES, MAX_TAG_BYTES, MAX_TAGS, Message, PanicError, Payload, Result, Source, StateError,
@@ -52,6 +54,11 @@ pub use durable_agents_core::{
 pub use durable_agents_macros::agent;
 pub use platform::Platform;
 pub use router::{Before, RouteOptions, route_agent_request};
+
+// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
 
 /// What `#[agent]` expands to uses these. No part of the interface.
 #[doc(hidden)]
