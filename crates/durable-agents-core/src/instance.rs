@@ -256,6 +256,10 @@ impl<A: Agent> Entity for Instance<A> {
     }
 
     fn on_error(self: Rc<Self>, error: Error) -> Hook<()> {
+        // What failed may have been the making of the agent itself.
+        if self.agent.borrow().is_none() {
+            return Box::pin(ready(Ok(())));
+        }
         hook!(self, ON_ERROR or (), |agent, cx| agent.on_error(&cx, &error))
     }
 

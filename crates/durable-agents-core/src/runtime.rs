@@ -17,6 +17,7 @@ use crate::message::{Message, Payload};
 use crate::route::kebab;
 use crate::rpc::Args;
 use crate::shell::Shell;
+use crate::sql::SqlError;
 use crate::stub::{PROPS_HEADER, decode_props};
 use crate::tags::{TagError, Tags};
 use crate::wire;
@@ -352,7 +353,7 @@ impl Runtime {
             None => wire::server::rpc_error(&call.id, &format!("Method {} does not exist", call.method)),
             Some(method) => match method.await {
                 Ok(result) => wire::server::rpc_result(&call.id, result.as_deref()),
-                Err(error) if is_panic(&error) => {
+                Err(error) if is_internal(&error) => {
                     self.shell().log_failure(&call.method, Some(&link), &error);
                     wire::server::rpc_error(&call.id, REQUEST_FAILED)
                 }
@@ -395,11 +396,16 @@ impl std::fmt::Debug for Runtime {
     }
 }
 
-/// Whether a hook panicked, also if it was the validation or the initial state that a setter or getter met.
-fn is_panic(error: &Error) -> bool {
+/// Whether an error's text is the platform's or a panic's rather than the author's: for the log and not for a client.
+fn is_internal(error: &Error) -> bool {
     match error.downcast_ref() {
-        Some(StateError::Rejected(reason)) => reason.is::<PanicError>(),
-        _ => error.is::<PanicError>(),
+        // The author's validation or initial state, which a setter or getter met; that may have panicked too.
+        Some(StateError::Rejected(reason)) => is_internal(reason),
+        Some(state_error) => matches!(state_error, StateError::Store(_)),
+        None => {
+            let sql_failed = matches!(error.downcast_ref(), Some(SqlError::Store(_)));
+            sql_failed || error.is::<HostError>() || error.is::<PanicError>()
+        }
     }
 }
 

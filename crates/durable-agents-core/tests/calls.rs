@@ -32,6 +32,10 @@ agent!(Desk: u32, (), ();
             Callable { name: "null", call: |_| Box::pin(async { answer(&()) }) },
             Callable { name: "fail", call: |_| Box::pin(async { bail!("the shop \"is\" closed") }) },
             Callable { name: "panic", call: |_| Box::pin(async { panic!("no hunter2") }) },
+            Callable { name: "query", call: |call| Box::pin(async move {
+                call.cx.sql("SELECT password FROM users", ()).execute()?;
+                Ok(None)
+            }) },
             Callable { name: "unwritable", call: |_| Box::pin(async {
                 answer(&std::collections::BTreeMap::from([((1, 2), 3)]))
             }) },
@@ -98,6 +102,14 @@ fn a_panicking_method_is_an_error_without_internals() {
     assert_eq!(client.call("panic", &json!([])), Err("Internal Server Error".to_owned()));
     assert!(host.log()[0].contains("event=panic") && host.log()[0].contains("hunter2"), "{:?}", host.log());
     assert_eq!(client.call("add", &json!([1, 1])), Ok(json!(2)));
+}
+
+#[test]
+fn what_the_database_says_of_a_failing_query_is_for_the_log() {
+    let host = MemoryHost::new();
+    let mut client = host.agent::<Desk>("a").connect("");
+    assert_eq!(client.call("query", &json!([])), Err("Internal Server Error".to_owned()));
+    assert!(host.log()[0].contains("event=query") && host.log()[0].contains("users"), "{:?}", host.log());
 }
 
 #[test]

@@ -212,3 +212,20 @@ fn who_was_closed_by_the_agent_is_gone_for_it_at_once() {
         assert_eq!(kicker.next_text(), "kicked left 1 behind");
     });
 }
+
+#[test]
+fn an_id_that_cannot_be_a_tag_is_refused_before_any_hook_is_asked() {
+    agent!(Curious: (), (), ();
+        async fn connection_tags(&self, _: &Context<Self>, _: &Connection<Self>, _: &Request) -> Result<Vec<String>> {
+            note("asked");
+            Ok(vec![])
+        }
+    );
+    notes();
+    let host = MemoryHost::new();
+    let object = host.agent::<Curious>("a");
+    assert_eq!(object.connect(&format!("?_pk={}", "x".repeat(MAX_TAG_BYTES + 1))).close_event().code, 1011);
+    assert_eq!(notes(), Vec::<String>::new());
+    object.connect(&format!("?_pk={}", "x".repeat(MAX_TAG_BYTES)));
+    assert_eq!(notes(), ["asked"]);
+}

@@ -42,7 +42,6 @@ mod router;
 mod workerd;
 
 pub use client::{AgentByName, get_agent_by_name};
-pub use durable_agents_core::{INTERNAL_HEADERS, PROPS_HEADER, encode_props};
 pub use durable_agents_core::route::{Cors, RetryError, RetryNotice, Route, RoutingRetry};
 #[cfg(feature = "testing")]
 pub use durable_agents_core::testing;
@@ -51,6 +50,7 @@ pub use durable_agents_core::{
     MAX_ATTACHMENT_BYTES, MAX_STATE_BYTES, MAX_TAG_BYTES, MAX_TAGS, Message, PanicError, Payload, Result, Source, StateError,
     TagError, Tags, bail, close, error, host, http, rpc, sql,
 };
+pub use durable_agents_core::{INTERNAL_HEADERS, PROPS_HEADER, encode_props};
 pub use durable_agents_macros::agent;
 pub use platform::Platform;
 pub use router::{Before, RouteOptions, route_agent_request};
