@@ -23,17 +23,15 @@ const CLONE_OVERHEAD_BYTES: usize = 32;
 pub(crate) struct Flags {
     pub(crate) readonly: bool,
     pub(crate) no_protocol: bool,
-    /// The connect hook failed: close hook still due, otherwise not there.
-    pub(crate) failed: bool,
 }
 
 impl Flags {
     fn to_bits(self) -> u8 {
-        u8::from(self.readonly) | u8::from(self.no_protocol) << 1 | u8::from(self.failed) << 2
+        u8::from(self.readonly) | u8::from(self.no_protocol) << 1
     }
 
     fn from_bits(bits: u8) -> Self {
-        Self { readonly: bits & 1 != 0, no_protocol: bits & 2 != 0, failed: bits & 4 != 0 }
+        Self { readonly: bits & 1 != 0, no_protocol: bits & 2 != 0 }
     }
 }
 
@@ -110,7 +108,7 @@ mod tests {
     #[test]
     fn reads_what_it_wrote() {
         for state in [None, Some("null"), Some("0"), Some(r#"{"a":"ü\u0000"}"#)] {
-            let flags = Flags { readonly: true, no_protocol: false, failed: true };
+            let flags = Flags { readonly: true, no_protocol: false };
             let bytes = Attachment::encode(flags, 7, &tags(), "https://h/\"?x=ü", state).expect("fits");
             let expected = Attachment {
                 flags,

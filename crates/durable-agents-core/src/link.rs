@@ -69,8 +69,8 @@ impl Link {
         link.flags.set(attachment.flags);
         link.tags.replace(attachment.tags);
         link.state.replace(attachment.state);
-        link.phase.set(if attachment.flags.failed { Phase::Leaving } else { Phase::Open });
-        // The agent may have closed it in an earlier wake; its messages are not for the agent any more.
+        link.phase.set(Phase::Open);
+        // The agent may have closed it in an earlier wake, or its connect failed: its messages are not for the agent any more.
         link.closed_here.set(socket.ready_state() != ReadyState::Open);
         // The cell is new, so it is empty.
         let _ = link.socket.set(socket);

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use futures::future::LocalBoxFuture;
 
 use crate::agent::{Agent, Close};
+use crate::attachment::Flags;
 use crate::close;
 use crate::error::{CONNECT_FAILED, Error, REQUEST_FAILED, Result, StateError, error};
 use crate::guard::PanicError;
@@ -185,11 +186,6 @@ impl Runtime {
             Err(error) => {
                 link.set_phase(Phase::Leaving);
                 link.inbox.borrow_mut().drop_messages();
-                // So that no later wake takes it for an open one; if that fails, its close code tells the same.
-                let flags = crate::attachment::Flags { failed: true, ..link.flags() };
-                if let Err(error) = link.set_flags(flags) {
-                    shell.log_failure("on_connect", Some(&link), &error.into());
-                }
                 abandon(&*socket, CONNECT_FAILED);
                 self.report_of(&link, "on_connect", error);
             }
@@ -207,7 +203,7 @@ impl Runtime {
         link.set_tags(Tags::new(link.id(), tags)?);
         let readonly = entity().is_readonly(Rc::clone(link), Rc::clone(request)).await?;
         let no_protocol = !entity().sends_protocol_messages(Rc::clone(link), Rc::clone(request)).await?;
-        link.set_flags(crate::attachment::Flags { readonly, no_protocol, failed: false })?;
+        link.set_flags(Flags { readonly, no_protocol })?;
         if no_protocol {
             return Ok(Vec::new());
         }
