@@ -31,8 +31,6 @@ pub(crate) trait Entity: Any {
     fn create(self: Rc<Self>) -> Result<()>;
     /// Drops the agent, so that nothing reaches it before the next start.
     fn discard(&self);
-    /// Whether there is an agent: not before it was built, nor if that failed.
-    fn is_created(&self) -> bool;
     fn on_start(self: Rc<Self>, props: Option<String>) -> Hook<()>;
     fn on_request(self: Rc<Self>, request: Request) -> Hook<Response>;
     fn on_connect(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<()>;
@@ -224,10 +222,6 @@ impl<A: Agent> Entity for Instance<A> {
         self.forget_state();
     }
 
-    fn is_created(&self) -> bool {
-        self.agent.borrow().is_some()
-    }
-
     fn on_start(self: Rc<Self>, props: Option<String>) -> Hook<()> {
         hook!(self, ON_START or (), |agent, cx| async {
             let props = props.map(|json| decode::<A::Props>(&json)).transpose();
@@ -252,7 +246,9 @@ impl<A: Agent> Entity for Instance<A> {
     }
 
     fn on_connection_error(self: Rc<Self>, link: Rc<Link>, error: Error) -> Hook<()> {
-        hook!(self, ON_CONNECTION_ERROR or (), link, |agent, cx, connection| agent.on_connection_error(&cx, &connection, &error))
+        hook!(self, ON_CONNECTION_ERROR or (), link, |agent, cx, connection| {
+            agent.on_connection_error(&cx, &connection, &error)
+        })
     }
 
     fn on_error(self: Rc<Self>, error: Error) -> Hook<()> {
@@ -264,15 +260,21 @@ impl<A: Agent> Entity for Instance<A> {
     }
 
     fn connection_tags(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<Vec<String>> {
-        hook!(self, CONNECTION_TAGS or Vec::new(), link, |agent, cx, connection| agent.connection_tags(&cx, &connection, &request))
+        hook!(self, CONNECTION_TAGS or Vec::new(), link, |agent, cx, connection| {
+            agent.connection_tags(&cx, &connection, &request)
+        })
     }
 
     fn sends_protocol_messages(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<bool> {
-        hook!(self, SHOULD_SEND_PROTOCOL_MESSAGES or true, link, |agent, cx, connection| agent.should_send_protocol_messages(&cx, &connection, &request))
+        hook!(self, SHOULD_SEND_PROTOCOL_MESSAGES or true, link, |agent, cx, connection| {
+            agent.should_send_protocol_messages(&cx, &connection, &request)
+        })
     }
 
     fn is_readonly(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<bool> {
-        hook!(self, SHOULD_CONNECTION_BE_READONLY or false, link, |agent, cx, connection| agent.should_connection_be_readonly(&cx, &connection, &request))
+        hook!(self, SHOULD_CONNECTION_BE_READONLY or false, link, |agent, cx, connection| {
+            agent.should_connection_be_readonly(&cx, &connection, &request)
+        })
     }
 
     fn state_json(self: Rc<Self>) -> Result<Option<Rc<str>>, StateError> {

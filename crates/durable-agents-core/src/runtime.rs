@@ -374,9 +374,6 @@ impl Runtime {
     /// Logs any other failure and tells the error hook, for which nobody waits.
     fn report(&self, event: &str, error: Error) {
         self.shell().log_failure(event, None, &error);
-        if !self.entity.is_created() {
-            return;
-        }
         let entity = Rc::clone(&self.entity);
         self.shell().begin(Box::pin(async move {
             if let Err(error) = Rc::clone(&entity).on_error(error).await {
