@@ -18,7 +18,9 @@ use proc_macro::TokenStream;
 ///
 /// So this
 ///
-/// ```ignore
+/// ```
+/// use durable_agents::prelude::*;
+///
 /// #[derive(Default)]
 /// struct Counter;
 ///
@@ -30,7 +32,7 @@ use proc_macro::TokenStream;
 ///
 /// becomes, in outline,
 ///
-/// ```ignore
+/// ```text
 /// impl Agent for Counter {
 ///     type State = u32;
 ///     type ConnectionState = ();
