@@ -10,6 +10,8 @@ use serde::forward_to_deserialize_any;
 use super::MAX_SAFE_INTEGER;
 use crate::host::SqlValue;
 
+const SAFE: f64 = 9_007_199_254_740_991.0;
+
 /// A row: a map of its columns, a sequence of its values, or, if there is one column and the type is neither, that value.
 pub(super) struct RowDeserializer<'a> {
     columns: &'a [String],
@@ -160,10 +162,22 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.value {
-            // An untyped reader gets whole numbers as such, and the others as they are.
-            SqlValue::Real(real) if real.fract() == 0.0 && real.abs() <= 9_007_199_254_740_991.0 => self.integer(visitor),
+            // An untyped reader gets whole numbers as such. Beyond the safe range nobody can tell a rounded integer from a large
+            // real number, and it has not said which it wants.
+            SqlValue::Real(real) if real.fract() == 0.0 && real.abs() <= SAFE => self.integer(visitor),
+            SqlValue::Real(real) if real.abs() > SAFE && real.is_finite() => Err(self.wrong(format_args!(
+                "{real} is beyond ±{MAX_SAFE_INTEGER} and may be a rounded integer: read it as f64, or store it as text"
+            ))),
             _ => self.any(visitor),
         }
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.any(visitor)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.any(visitor)
     }
 
     integers! {
@@ -210,7 +224,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'_> {
     }
 
     forward_to_deserialize_any! {
-        i128 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple tuple_struct map struct identifier ignored_any
+        i128 u128 char str string bytes byte_buf unit unit_struct tuple tuple_struct map struct identifier ignored_any
     }
 }
 
@@ -264,6 +278,8 @@ mod tests {
         let error = read::<(i64,)>(&["n"], vec![SqlValue::Real(9_007_199_254_740_992.0)]).expect_err("beyond");
         assert!(error.starts_with("column n: integer 9007199254740992 is beyond"), "{error}");
         assert_eq!(read::<f64>(&["n"], vec![SqlValue::Real(1e300)]), Ok(1e300));
+        let error = read::<(serde_json::Value,)>(&["n"], vec![SqlValue::Real(9_007_199_254_740_992.0)]).expect_err("which?");
+        assert!(error.contains("column n") && error.contains("may be a rounded integer"), "{error}");
         let error = read::<(u8,)>(&["n"], vec![SqlValue::Integer(256)]).expect_err("too large for u8");
         assert!(error.starts_with("column n: "), "{error}");
         assert!(read::<i64>(&["a", "b"], vec![SqlValue::Null, SqlValue::Null]).is_err());
