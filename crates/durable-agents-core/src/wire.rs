@@ -6,5 +6,4 @@ pub(crate) mod server;
 pub(crate) const IDENTITY: &str = "cf_agent_identity";
 pub(crate) const STATE: &str = "cf_agent_state";
 pub(crate) const STATE_ERROR: &str = "cf_agent_state_error";
-pub(crate) const MCP_SERVERS: &str = "cf_agent_mcp_servers";
 pub(crate) const RPC: &str = "rpc";
