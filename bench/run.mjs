@@ -10,10 +10,12 @@ import { setUp } from "../scripts/lib/set-up.mjs";
 import { Problem, main, say, step } from "../scripts/lib/steps.mjs";
 import { buildLoad, load } from "./lib/load.mjs";
 import { isPinned } from "./lib/pin.mjs";
+import { toSvg } from "./lib/plot.mjs";
 import { toMarkdown } from "./lib/report.mjs";
-import { MODES, SCENARIOS } from "./lib/scenarios.mjs";
+import { MODES, SCENARIOS, WEIGHED } from "./lib/scenarios.mjs";
 import { SERVERS, compatibilityDate, sizeOf, writeConfig } from "./lib/servers.mjs";
-import { summarize } from "./lib/stats.mjs";
+import { compare, summarize } from "./lib/stats.mjs";
+import { withServers } from "./lib/with-servers.mjs";
 import { Workerd, findWorkerd } from "./lib/workerd.mjs";
 
 const RESULTS = inRoot("bench/results");
@@ -24,14 +26,21 @@ const { values: options } = parseArgs({
 const mode = options.short ? "short" : "full";
 
 const servers = SERVERS.filter(({ name }) => !options.only || options.only.split(",").includes(name));
-const scenarios = SCENARIOS.filter(({ name }) => name.includes(options.scenario ?? ""));
+const isWanted = ({ name }) => name.includes(options.scenario ?? "");
+const scenarios = SCENARIOS.filter(isWanted);
+
+/** What a server takes before it does anything: `measure` returns samples for `compare`. */
+const FOOTPRINT = [
+  { name: "CPU until the first answer", unit: "ms", measure: measureStarts },
+  ...WEIGHED.map(({ name, what }) => ({ name, unit: "KiB", measure: (program) => weigh(program, what) })),
+].filter(isWanted);
 
 async function about(workerd) {
   const { compiler, unwind } = await panicStrategy();
   return {
     date: new Date().toISOString().slice(0, 10),
     mode,
-    ...MODES[mode],
+    ...MODES[mode].load,
     workerd: workerd.version,
     agents: JSON.parse(readFileSync(inPackage("agents", "package.json"), "utf8")).version,
     compatibility_date: compatibilityDate(),
@@ -44,35 +53,40 @@ async function about(workerd) {
   };
 }
 
-/** Starts all servers on empty disks, for `work`, which gets what the load generator has to know and a way to kill and restart them. */
-async function withServers(program, work) {
-  const folder = mkdtempSync(join(tmpdir(), "bench-"));
-  const configs = servers.map((server) => writeConfig(server, join(folder, server.name)));
-  let running = [];
-  const start = async () => {
-    for (const config of configs) running.push(await Workerd.start(program, config));
-    return servers.map(({ name }, index) => ({ name, pid: running[index].pid, port: running[index].port }));
-  };
-  const kill = async () => {
-    await Promise.all(running.map((server) => server.kill()));
-    running = [];
-  };
-  try {
-    await work(await start(), async () => {
-      await kill();
-      return start();
-    });
-  } catch (error) {
-    for (const [index, { log }] of running.entries()) if (log) say(`${servers[index].name} printed:\n${log.slice(0, 2_000)}`);
-    throw error;
-  } finally {
-    await kill();
-    rmSync(folder, { recursive: true, force: true });
+/** CPU time from the start of a server's process to its first answer, in ns. */
+async function measureStarts(program) {
+  const samples = [];
+  for (let round = 0; round < MODES[mode].starts; round++) {
+    for (const server of servers) {
+      const folder = mkdtempSync(join(tmpdir(), "bench-"));
+      const workerd = await Workerd.start(program, writeConfig(server, folder));
+      const { pid, port } = workerd;
+      await load("first-answer", { name: server.name, pid, port }, ({ server_cpu_ns }) =>
+        samples.push({ server: server.name, round, value: server_cpu_ns }),
+      );
+      await workerd.kill();
+      rmSync(folder, { recursive: true, force: true });
+    }
   }
+  return samples;
+}
+
+/** Memory that one of a kind takes, in bytes. */
+async function weigh(program, what) {
+  const samples = [];
+  const { rounds, ...counts } = MODES[mode].weighing;
+  for (let round = 0; round < rounds; round++) {
+    await withServers(program, servers, (running) =>
+      load("weigh", { servers: running, what, ...counts }, ({ server, bytes_each }) =>
+        samples.push({ server, round, value: bytes_each }),
+      ),
+    );
+  }
+  return samples;
 }
 
 await main(async () => {
-  if (servers.length === 0 || scenarios.length === 0) throw new Problem("no such server or scenario");
+  if (servers.length === 0 || scenarios.length + FOOTPRINT.length === 0) throw new Problem("no such server or scenario");
   await setUp();
   await buildLoad();
   for (const server of servers) await server.build();
@@ -81,7 +95,7 @@ await main(async () => {
   const facts = await about(workerd);
 
   await step("All servers answer alike", () =>
-    withServers(workerd.program, async (running, restart) => {
+    withServers(workerd.program, servers, async (running, restart) => {
       await load("check", { servers: running });
       await load("check-restarted", { servers: await restart() });
     }),
@@ -91,10 +105,16 @@ await main(async () => {
   for (const scenario of scenarios) {
     await step(scenario.name, () =>
       // New processes for each scenario: what one leaves behind, garbage and idle objects, is no business of the next.
-      withServers(workerd.program, (running) =>
-        load("measure", { servers: running, scenario, ...MODES[mode] }, (slice) => slices.push(slice)),
+      withServers(workerd.program, servers, (running) =>
+        load("measure", { servers: running, scenario, ...MODES[mode].load }, (slice) => slices.push(slice)),
       ),
     );
+  }
+
+  const footprint = [];
+  for (const { name, unit, measure } of FOOTPRINT) {
+    const samples = await step(name, () => measure(workerd.program));
+    footprint.push({ name, unit, figures: compare(samples, servers.map(({ name }) => name)) });
   }
 
   const names = (things) => things.map(({ name }) => name);
@@ -102,11 +122,13 @@ await main(async () => {
     about: facts,
     servers: servers.map(({ name, title, ...server }) => ({ name, title, size: sizeOf({ name, ...server }) })),
     scenarios: summarize(slices, { scenarios: names(scenarios), servers: names(servers) }),
+    footprint,
     slices,
   };
   const markdown = toMarkdown(results);
   mkdirSync(RESULTS, { recursive: true });
   writeFileSync(join(RESULTS, "latest.json"), `${JSON.stringify(results, undefined, 1)}\n`);
   writeFileSync(join(RESULTS, "latest.md"), markdown);
+  writeFileSync(join(RESULTS, "latest.svg"), toSvg(results));
   say(`\n${markdown}`);
 });

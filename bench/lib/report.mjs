@@ -1,4 +1,4 @@
-const table = (head, rows) =>
+export const table = (head, rows) =>
   [head, head.map((_, column) => (column ? "--:" : "---")), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 
 const ratio = ({ median, low, high }) => `${median.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`;
@@ -6,7 +6,7 @@ const digits = (number) => (number >= 100 ? Math.round(number).toString() : numb
 const kib = (bytes) => `${(bytes / 1024).toFixed(0)} KiB`;
 
 /** The results of a run as Markdown. */
-export function toMarkdown({ about, servers, scenarios }) {
+export function toMarkdown({ about, servers, scenarios, footprint }) {
   const [baseline, ...others] = servers;
   const ours = servers.find(({ name }) => name === "durable-agents");
   const plain = servers.find(({ name }) => name === "plain");
@@ -60,6 +60,7 @@ export function toMarkdown({ about, servers, scenarios }) {
       ]),
     ),
     "",
+    ...(footprint.length > 0 ? ["## Start and memory", "", footprintTable(servers, pairs, footprint), ""] : []),
     "## Bundle",
     "",
     table(
@@ -71,4 +72,18 @@ export function toMarkdown({ about, servers, scenarios }) {
     ),
     "",
   ].join("\n");
+}
+
+const UNITS = { ms: 1e6, KiB: 1024 };
+
+/** A figure for each server, then the ratios, taken round by round. */
+function footprintTable(servers, pairs, footprint) {
+  return table(
+    ["", ...servers.map(({ title }) => title), ...pairs.map(([server, divisor]) => `${server.title} ÷ ${divisor.title}`)],
+    footprint.map(({ name, unit, figures }) => [
+      `${name}, ${unit}`,
+      ...servers.map((server) => digits(figures[server.name].figure.median / UNITS[unit])),
+      ...pairs.map(([server, divisor]) => ratio(figures[server.name].ratio_to[divisor.name])),
+    ]),
+  );
 }

@@ -6,6 +6,7 @@ export const SCENARIOS = [
   { name: "state to 1", operation: { set_state: { watchers: 1, text_bytes: 64 } }, lanes: 8 },
   { name: "state to 10", operation: { set_state: { watchers: 10, text_bytes: 64 } }, lanes: 4 },
   { name: "state to 100", operation: { set_state: { watchers: 100, text_bytes: 64 } }, lanes: 1 },
+  { name: "state to 1000", operation: { set_state: { watchers: 1000, text_bytes: 64 } }, lanes: 1 },
   { name: "broadcast to 10", operation: { broadcast: { sockets: 10, bytes: 100 } }, lanes: 4 },
   { name: "broadcast to 1000", operation: { broadcast: { sockets: 1000, bytes: 100 } }, lanes: 1 },
   { name: "connect", operation: "connect", lanes: 8 },
@@ -13,8 +14,22 @@ export const SCENARIOS = [
   { name: "HTTP GET", operation: "get", lanes: 16 },
 ];
 
-/** How long; the fields are those of `Plan` in load/src/plan.rs. */
+/** What memory is weighed of: `what` as in load/src/plan.rs. */
+export const WEIGHED = [
+  { name: "memory of an instance with a socket", what: "instance" },
+  { name: "memory of an idle connection", what: "connection" },
+];
+
+/** How long; the fields of `load` are those of `Plan` in load/src/plan.rs, those of `weighing` of `Weighing`. */
 export const MODES = {
-  full: { rounds: 15, warm_up_rounds: 2, warm_up_ms: 250, measure_ms: 1000 },
-  short: { rounds: 5, warm_up_rounds: 2, warm_up_ms: 100, measure_ms: 250 },
+  full: {
+    load: { rounds: 15, warm_up_rounds: 2, warm_up_ms: 250, measure_ms: 1000 },
+    weighing: { rounds: 5, warm_up: 500, count: 2_000 },
+    starts: 15,
+  },
+  short: {
+    load: { rounds: 5, warm_up_rounds: 1, warm_up_ms: 100, measure_ms: 250 },
+    weighing: { rounds: 1, warm_up: 200, count: 500 },
+    starts: 5,
+  },
 };

@@ -46,6 +46,13 @@ export const SERVERS = [
     build: () => bundle("servers/plain.js", inBench("build/plain")),
   },
   {
+    name: "minimal",
+    title: "bare `worker` crate",
+    folder: inBench("minimal/build"),
+    build: () =>
+      buildWorker({ name: "the bare object of the benchmark", crateDir: inBench("minimal"), outDir: inBench("minimal/build") }),
+  },
+  {
     name: "durable-agents",
     title: "Durable Agents",
     folder: inBench("agent/build"),

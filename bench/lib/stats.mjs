@@ -9,6 +9,25 @@ export function quartiles(numbers) {
   return { median: at(0.5), low: at(0.25), high: at(0.75) };
 }
 
+/**
+ * Quartiles of a figure of each server, and of its ratios to the other servers' in the same round:
+ * `{ [server]: { figure, ratio_to: { [other]: … } } }`.
+ */
+export function compare(samples, servers) {
+  const of = (server) => samples.filter((sample) => sample.server === server);
+  const ratios = (server, divisor) =>
+    of(server).map(({ round, value }) => value / of(divisor).find((other) => other.round === round).value);
+  return Object.fromEntries(
+    servers.map((server) => [
+      server,
+      {
+        figure: quartiles(of(server).map(({ value }) => value)),
+        ratio_to: Object.fromEntries(servers.map((other) => [other, quartiles(ratios(server, other))])),
+      },
+    ]),
+  );
+}
+
 const cpuPerOperation = ({ server_cpu_ns, operations }) => server_cpu_ns / operations;
 
 /**

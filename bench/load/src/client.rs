@@ -60,7 +60,7 @@ impl Client {
 
     pub(crate) async fn expect(&mut self, wanted: &Message) -> Result<()> {
         let message = self.receive().await?;
-        ensure!(message == *wanted, "expected {wanted:?}, got {message:?}");
+        ensure!(message == *wanted, "expected {}, got {}", excerpt(wanted), excerpt(&message));
         Ok(())
     }
 
@@ -83,4 +83,9 @@ pub(crate) async fn tcp(server: &Server) -> Result<TcpStream> {
     let stream = TcpStream::connect(("127.0.0.1", server.port)).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// The beginning of a message, for people.
+fn excerpt(message: &Message) -> String {
+    format!("{message:?}").chars().take(200).collect()
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::cpu::CpuClock;
+use crate::crowd::{self, gather};
 use crate::lane::Lane;
 use crate::plan::{Plan, Server};
 
@@ -30,6 +31,12 @@ struct Slice<'a> {
 
 /// Runs all rounds. In a round the scenario runs on one server after the other, so that what drifts, drifts for all of them.
 pub(crate) async fn measure(plan: &Plan) -> Result<()> {
+    let mut crowds = Vec::new();
+    if let Some(crowd) = plan.scenario.crowd {
+        for server in &plan.servers {
+            crowds.push(gather(server, crowd).await.with_context(|| server.name.clone())?);
+        }
+    }
     for round in 0..plan.warm_up_rounds + plan.rounds {
         for server in in_turn(&plan.servers, round) {
             let slice = timeout(plan.warm_up() + plan.measure() + PATIENCE, measure_slice(plan, server, round)).await;
@@ -53,7 +60,11 @@ async fn measure_slice<'a>(plan: &'a Plan, server: &'a Server, round: u32) -> Re
     let scenario = &plan.scenario;
     let server_clock = CpuClock::of_process(server.pid)?;
     let client_clock = CpuClock::of_process(std::process::id().cast_signed())?;
-    let mut lanes = Lane::open(server, scenario.operation, scenario.lanes, &format!("round-{round}")).await?;
+    let instance = match scenario.crowd {
+        Some(_) => crowd::INSTANCE.to_owned(),
+        None => format!("round-{round}"),
+    };
+    let mut lanes = Lane::open(server, scenario.operation, scenario.lanes, &instance).await?;
 
     run_for(&mut lanes, plan.warm_up()).await?;
     let (began, server_before, client_before) = (Instant::now(), server_clock.now()?, client_clock.now()?);

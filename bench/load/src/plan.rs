@@ -10,6 +10,27 @@ pub(crate) struct Servers {
     pub(crate) servers: Vec<Server>,
 }
 
+/// What to open on freshly started servers, to see what it weighs.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Weighing {
+    pub(crate) servers: Vec<Server>,
+    pub(crate) what: Weighed,
+    /// How many before the first look at the memory: what is allocated once is not what one of them weighs.
+    pub(crate) warm_up: usize,
+    /// How many between the two looks.
+    pub(crate) count: usize,
+}
+
+/// A thing that takes memory for as long as it is there.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Weighed {
+    /// An instance that has been created and greeted one socket, which stays open.
+    Instance,
+    /// A socket that has been greeted and says nothing; all on one instance.
+    Connection,
+}
+
 /// One scenario to measure.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Plan {
@@ -41,6 +62,21 @@ pub(crate) struct Scenario {
     pub(crate) operation: Operation,
     /// How many operations are under way at any time.
     pub(crate) lanes: usize,
+    /// What is there too, and does nothing.
+    #[serde(default)]
+    pub(crate) crowd: Option<Crowd>,
+}
+
+/// Company for the instance that is measured, from before the first round to after the last.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Crowd {
+    /// Sockets on the same instance. They are sent what it broadcasts, and do not read it.
+    pub(crate) sockets: usize,
+    /// Other instances, each with one socket.
+    pub(crate) instances: usize,
+    /// Size of the instance's state.
+    pub(crate) state_bytes: usize,
 }
 
 /// What is done over and over.

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::http::{Request, Response, StatusCode};
 use crate::message::Message;
 use crate::rpc::Callable;
+use crate::task::Handler;
 
 /// A stateful agent: one instance for each name, with its own storage, sockets and thread of control.
 ///
@@ -56,6 +57,11 @@ pub trait Agent: Sized + 'static {
 
     /// Methods that clients may call, by name.
     fn callables() -> &'static [Callable<Self>] {
+        &[]
+    }
+
+    /// Methods that schedules and the queue may run, by name.
+    fn callbacks() -> &'static [Handler<Self>] {
         &[]
     }
 

@@ -26,6 +26,7 @@ pub mod sql;
 mod state;
 mod stub;
 mod tags;
+pub mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod wire;

@@ -1,0 +1,81 @@
+// npm run bench:scale [-- --short] [--only=SERVER,…]: what an operation costs beside more and more that is merely there.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { inRoot } from "../scripts/lib/paths.mjs";
+import { setUp } from "../scripts/lib/set-up.mjs";
+import { main, say, step } from "../scripts/lib/steps.mjs";
+import { toCurves } from "./lib/curves.mjs";
+import { buildLoad, load } from "./lib/load.mjs";
+import { table } from "./lib/report.mjs";
+import { MODES } from "./lib/scenarios.mjs";
+import { SERVERS } from "./lib/servers.mjs";
+import { quartiles } from "./lib/stats.mjs";
+import { withServers } from "./lib/with-servers.mjs";
+import { findWorkerd } from "./lib/workerd.mjs";
+
+const echo = { operation: { echo_text: { bytes: 100 } }, lanes: 16 };
+
+/** `at` says what there is at a point of the axis. A socket takes two files of workerd, and 20,000 is a common limit of a process. */
+const CURVES = [
+  { name: "echo beside idle sockets of the instance", axis: [0, 100, 1_000, 9_500], at: (sockets) => ({ ...echo, crowd: { sockets } }) },
+  { name: "echo beside other instances, each with a socket", axis: [0, 100, 500, 2_000], at: (instances) => ({ ...echo, crowd: { instances } }) },
+  { name: "echo of an instance with a state of n bytes", axis: [100, 10_000, 100_000, 1_000_000], at: (state_bytes) => ({ ...echo, crowd: { state_bytes } }) },
+  {
+    name: "a state of n bytes set and sent to 1 watcher",
+    axis: [100, 10_000, 100_000, 1_000_000],
+    at: (text_bytes) => ({ operation: { set_state: { watchers: 1, text_bytes } }, lanes: 1 }),
+  },
+  {
+    name: "broadcast to n sockets",
+    axis: [10, 100, 1_000],
+    at: (sockets) => ({ operation: { broadcast: { sockets, bytes: 100 } }, lanes: 1 }),
+  },
+];
+
+const { values: options } = parseArgs({ options: { short: { type: "boolean" }, only: { type: "string" } } });
+const { rounds, ...times } = MODES[options.short ? "short" : "full"].load;
+const only = (options.only ?? "plain,durable-agents").split(",");
+const servers = SERVERS.filter(({ name }) => only.includes(name));
+
+await main(async () => {
+  await setUp();
+  await buildLoad();
+  for (const server of servers) await server.build();
+  const { program } = findWorkerd();
+
+  const curves = [];
+  for (const { name, axis, at } of CURVES) {
+    const figures = Object.fromEntries(servers.map((server) => [server.name, []]));
+    for (const point of axis) {
+      // One server at a time: so many sockets to each of them are more than a process may have open.
+      for (const server of servers)
+        await step(`${name}: ${point}, ${server.title}`, () =>
+          withServers(program, [server], async (running) => {
+            const slices = [];
+            const plan = { servers: running, scenario: { name, ...at(point) }, rounds: Math.ceil(rounds / 2), ...times };
+            await load("measure", plan, (slice) => slices.push(slice));
+            figures[server.name].push(quartiles(slices.map(({ server_cpu_ns, operations }) => server_cpu_ns / operations / 1e3)));
+          }),
+        );
+    }
+    curves.push({ name, axis, figures });
+  }
+
+  const sections = curves.map(({ name, axis, figures }) =>
+    [
+      `## ${name}`,
+      "",
+      table(
+        ["µs of server CPU", ...axis.map((point) => point.toLocaleString("en"))],
+        servers.map((server) => [server.title, ...figures[server.name].map(({ median }) => median.toPrecision(3))]),
+      ),
+      "",
+    ].join("\n"),
+  );
+  const markdown = ["# What it costs beside what is merely there", "", ...sections].join("\n");
+  mkdirSync(inRoot("bench/results"), { recursive: true });
+  writeFileSync(join(inRoot("bench/results"), "scale.md"), markdown);
+  writeFileSync(join(inRoot("bench/results"), "scale.svg"), toCurves(curves, servers));
+  say(`\n${markdown}`);
+});
