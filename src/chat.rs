@@ -4,7 +4,8 @@
 //! sent.
 //!
 //! State: `{"messages":[{"id","text","sender","timestamp"}],"participants":[userId,…]}`. The newest [`MAX_IN_STATE`] messages are in
-//! it, or as many as take [`MAX_BYTES_IN_STATE`]; older ones move to an SQL table, which keeps the newest [`MAX_IN_TABLE`]. Timestamps are in milliseconds, ids are UUIDs.
+//! it, or as many as take [`MAX_BYTES_IN_STATE`]; older ones move to an SQL table, which keeps the newest [`MAX_IN_TABLE`] and, by a
+//! daily schedule, drops what is older than [`MAX_AGE_DAYS`]. Timestamps are in milliseconds, ids are UUIDs.
 //!
 //! | When | Effect |
 //! |---|---|
@@ -18,6 +19,12 @@
 //! | `GET …/history?before=&limit=` | `{"messages":[newest first],"next"}`; give `next` as `before` to get older ones, `null` ends it |
 //!
 //! Everybody else learns of a change by `cf_agent_state`.
+//!
+//! | Callable | Effect |
+//! |---|---|
+//! | `post(text, sender?)` | the same as the text `chat`; the result is the message. Other agents say who speaks with `sender`, or else it is [`SYSTEM`] |
+//! | `export()`, streaming | the whole conversation, oldest first, in lists of at most [`MAX_PAGE`]; ends with the number of messages |
+//! | `closeChat()`, scope [`ADMIN_SCOPE`] | everything is deleted, and every socket closed with 1001: no reply comes |
 //!
 //! The user's id is header `X-User-ID`, else query `userId`, else `anonymous`: at most [`MAX_USER_ID_BYTES`] without control characters,
 //! or close code 1008. Where var `CHAT_REQUIRE_TOKEN` is `true`, a token is needed, as [`auth`] checks it, and its user is
@@ -42,6 +49,15 @@ pub const MAX_BYTES_IN_STATE: usize = 256 * 1024;
 
 /// Messages in the table. Older ones are deleted.
 pub const MAX_IN_TABLE: u64 = 100_000;
+
+/// How long messages stay in the table, in days. Looked after once a day.
+pub const MAX_AGE_DAYS: u64 = 90;
+
+/// Scope of a token whose user may close the chat.
+pub const ADMIN_SCOPE: &str = "chat:admin";
+
+/// Who speaks when code of the application says nothing of a sender.
+pub const SYSTEM: &str = "system";
 
 /// Longest message, in bytes as it comes over the socket.
 pub const MAX_MESSAGE_BYTES: usize = 8 * 1024;
@@ -80,6 +96,8 @@ const CREATE_SETTINGS: &str = "CREATE TABLE IF NOT EXISTS chat_settings (
 pub struct ChatAgent {
     // How many messages stay in the state; a copy of the setting, made at every start.
     in_state: Cell<usize>,
+    // Whether this wake knows that trimming is scheduled, so that it is not looked up at every message.
+    is_trimming: Cell<bool>,
 }
 
 /// What code that addresses a chat by name can set.
@@ -120,6 +138,9 @@ pub struct ChatUser {
     pub user_id: String,
     /// Whether a token says so.
     pub verified: bool,
+    /// Whether the token has [`ADMIN_SCOPE`].
+    #[serde(default)]
+    pub admin: bool,
 }
 
 #[derive(Deserialize)]
@@ -161,7 +182,8 @@ impl ChatAgent {
     fn user_of(&self, cx: &Context<Self>, request: &Request) -> Result<ChatUser, Refusal> {
         if requires_token(cx) {
             let user = auth::authenticate(cx, request).map_err(|_| Refusal::Unauthorized)?;
-            return Ok(ChatUser { user_id: user.id, verified: true });
+            let admin = user.scopes.iter().any(|scope| scope == ADMIN_SCOPE);
+            return Ok(ChatUser { user_id: user.id, verified: true, admin });
         }
         let given = |id: &String| !id.is_empty();
         let from_query = || request.url().query_param("userId").map(|id| id.into_owned()).filter(given);
@@ -170,7 +192,7 @@ impl ChatAgent {
         if user_id.len() > MAX_USER_ID_BYTES || user_id.contains(char::is_control) {
             return Err(Refusal::UserId);
         }
-        Ok(ChatUser { user_id, verified: false })
+        Ok(ChatUser { user_id, verified: false, admin: false })
     }
 
     /// Makes the participants what the open connections say: after a crash nobody has told us who left.
@@ -210,6 +232,11 @@ impl ChatAgent {
             return Err(error);
         }
         cx.sql("DELETE FROM chat_history WHERE seq <= ?", (last_seq(cx)?.saturating_sub(MAX_IN_TABLE),)).execute()?;
+        if !self.is_trimming.get() {
+            // Scheduled already it is the same one: schedules of this kind are not made twice.
+            cx.schedule(When::cron("@daily"), Self::TRIM, &())?;
+            self.is_trimming.set(true);
+        }
         Ok(())
     }
 
@@ -231,6 +258,70 @@ impl ChatAgent {
         let next = found.last().filter(|_| has_more).map(|oldest| oldest.seq.to_string());
         let messages = found.into_iter().map(|placed| placed.message).collect();
         Ok(Response::json(&Page { messages, next })?)
+    }
+}
+
+#[agent(rename_all = "camelCase")]
+impl ChatAgent {
+    /// Adds a message; the result is the message as everybody sees it.
+    #[callable]
+    async fn post(&self, cx: &Context<Self>, text: String, sender: Option<String>) -> Result<ChatMessage> {
+        let sender = sender.filter(|sender| !sender.is_empty());
+        let sender = match cx.caller() {
+            Some(connection) => match connection.state()? {
+                Some(user) => sender_of(&user, sender),
+                None => bail!("Unauthorized"),
+            },
+            None => sender.unwrap_or_else(|| SYSTEM.to_owned()),
+        };
+        if text.len().saturating_add(sender.len()) > MAX_MESSAGE_BYTES {
+            bail!("Message too long: the limit is {MAX_MESSAGE_BYTES} bytes");
+        }
+        if text.trim().is_empty() {
+            bail!("Message is empty");
+        }
+        let message = ChatMessage { id: cx.uuid(), text, sender, timestamp: cx.now_ms() };
+        self.append(cx, message.clone())?;
+        Ok(message)
+    }
+
+    /// The whole conversation, oldest first, in lists; ends with the number of messages.
+    #[callable(streaming)]
+    async fn export(&self, cx: &Context<Self>, stream: Stream<Vec<ChatMessage>, usize>) -> Result<()> {
+        let (mut after, mut count) = (0, 0);
+        loop {
+            let page = "SELECT seq, id, text, sender, timestamp FROM chat_history WHERE seq > ? ORDER BY seq LIMIT ?";
+            let page: Vec<Placed> = cx.sql(page, (after, MAX_PAGE)).all()?;
+            let Some(last) = page.last() else { break };
+            after = last.seq;
+            count += page.len();
+            stream.send(page.into_iter().map(|placed| placed.message).collect::<Vec<_>>())?;
+        }
+        for page in cx.state()?.messages.chunks(MAX_PAGE) {
+            count += page.len();
+            stream.send(page.to_vec())?;
+        }
+        stream.end(count)?;
+        Ok(())
+    }
+
+    /// Deletes everything and closes every socket.
+    #[callable(scope = "chat:admin")]
+    async fn close_chat(&self, cx: &Context<Self>) -> Result<()> {
+        cx.destroy().await
+    }
+
+    /// Deletes what is too old, once a day for as long as there is something to delete some day.
+    #[callback]
+    async fn trim(&self, cx: &Context<Self>, run: &Run) -> Result<()> {
+        let oldest = cx.now_ms().saturating_sub(MAX_AGE_MS);
+        // The last one stays, whatever its age: the places of the messages in the state follow from its own.
+        cx.sql("DELETE FROM chat_history WHERE timestamp < ? AND seq < ?", (oldest, last_seq(cx)?)).execute()?;
+        if cx.sql("SELECT COUNT(*) FROM chat_history", ()).one::<u64>()? <= 1 {
+            cx.cancel_schedule(&run.id)?;
+            self.is_trimming.set(false);
+        }
+        Ok(())
     }
 }
 
@@ -320,7 +411,7 @@ impl Agent for ChatAgent {
             connection.send_json(&Frame::Error { message: "Invalid message format" })?;
             return Ok(());
         };
-        let sender = sender.filter(|sender| !sender.is_empty() && !user.verified).unwrap_or_else(|| user.user_id.clone());
+        let sender = sender_of(&user, sender);
         let message = ChatMessage { id: cx.uuid(), text, sender, timestamp: cx.now_ms() };
         self.append(cx, message.clone())?;
         connection.send_json(&Frame::MessageAdded { message: &message })?;
@@ -349,6 +440,10 @@ impl Agent for ChatAgent {
         Ok(())
     }
 
+    async fn has_scope(&self, _: &Context<Self>, connection: &Connection<Self>, scope: &str) -> Result<bool> {
+        Ok(scope == ADMIN_SCOPE && connection.state()?.is_some_and(|user| user.admin))
+    }
+
     fn validate_state_change(&self, _: &Context<Self>, _: &Chat, source: &Source<Self>) -> Result<()> {
         match source {
             Source::Server => Ok(()),
@@ -370,6 +465,14 @@ impl Agent for ChatAgent {
         }
         self.history(cx, &request)
     }
+}
+
+/// Milliseconds that a message stays in the table.
+const MAX_AGE_MS: u64 = MAX_AGE_DAYS * 24 * 60 * 60 * 1_000;
+
+/// Who speaks: the user, unless it is one without a token and calls itself otherwise.
+fn sender_of(user: &ChatUser, sender: Option<String>) -> String {
+    sender.filter(|sender| !sender.is_empty() && !user.verified).unwrap_or_else(|| user.user_id.clone())
 }
 
 fn requires_token(cx: &Context<ChatAgent>) -> bool {

@@ -9,6 +9,8 @@
 //! |---|---|
 //! | text `increment` | adds 1, then answers `{"type":"count","count","sinceWake"}` |
 //! | text `get` | answers the same, changes nothing |
+//! | call `increment()` | adds 1, returns the count; at 2⁵³ − 1 it fails with `The counter is full` |
+//! | call `get()` | returns the count |
 //! | `cf_agent_state` `{"count"}` | sets the count, if it is a whole number from 0 to 2⁵³ − 1 |
 //! | text `increment` at 2⁵³ − 1 | `{"type":"error","message":"The counter is full"}` |
 //! | anything else | `{"type":"error","message":"Unknown command: send increment or get"}` |
@@ -42,7 +44,31 @@ enum Reply {
     Error { message: &'static str },
 }
 
+/// What clients are told when there is no next number.
+const FULL: &str = "The counter is full";
+
+#[agent]
 impl Counter {
+    /// Adds 1 and returns the count.
+    #[callable]
+    fn increment(&self, cx: &Context<Self>) -> Result<i64> {
+        if cx.state()?.count >= MAX_SAFE_INTEGER {
+            bail!(FULL);
+        }
+        Ok(cx.update_state(|state| {
+            // With the state, whose change is reported with it.
+            self.since_wake.set(self.since_wake.get() + 1);
+            state.count += 1;
+            state.count
+        })?)
+    }
+
+    /// Returns the count.
+    #[callable]
+    fn get(&self, cx: &Context<Self>) -> Result<i64> {
+        Ok(cx.state()?.count)
+    }
+
     fn reply(&self, state: &Count) -> Reply {
         Reply::Count { count: state.count, since_wake: self.since_wake.get() }
     }
@@ -81,12 +107,10 @@ impl Agent for Counter {
     async fn on_message(&self, cx: &Context<Self>, connection: &Connection<Self>, message: Message) -> Result<()> {
         match message.as_text() {
             Some("increment") if cx.state()?.count >= MAX_SAFE_INTEGER => {
-                connection.send_json(&Reply::Error { message: "The counter is full" })?;
+                connection.send_json(&Reply::Error { message: FULL })?;
             }
             Some("increment") => {
-                // Before the state, whose change is reported with it.
-                self.since_wake.set(self.since_wake.get() + 1);
-                cx.update_state(|state| state.count += 1)?;
+                self.increment(cx)?;
                 // The others have been told already, by `on_state_changed`.
                 if connection.is_protocol_enabled() {
                     connection.send_json(&self.reply(&*cx.state()?))?;

@@ -12,7 +12,11 @@
 //! A message is `{"type":"message","text"}`, or any text that is no JSON object: then that is what was said. `timestamp` is in
 //! milliseconds. A name over [`MAX_NAME_BYTES`], or with control characters, is refused with close code 1008.
 //!
+//! Callable: `stats()` → `{"guests","users"}`, how many connections and how many different names are here.
+//!
 //! There is no state, so nothing here can grow, and nothing is left after a crash that would have to be tidied up.
+
+use std::collections::HashSet;
 
 use durable_agents::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -34,6 +38,15 @@ pub struct Guest {
     pub user: String,
 }
 
+/// Who is here, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomStats {
+    /// Connections that have joined.
+    pub guests: usize,
+    /// Different names among them.
+    pub users: usize,
+}
+
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Said {
@@ -47,6 +60,18 @@ enum Frame<'a> {
     Message { user: &'a str, text: &'a str, timestamp: u64 },
     Leave { user: &'a str, timestamp: u64 },
     Error { message: &'a str },
+}
+
+#[callable]
+impl ChatRoom {
+    /// Who is here, in numbers.
+    fn stats(&self, cx: &Context<Self>) -> Result<RoomStats> {
+        // One whose state cannot be read is not counted, and is no reason to count none.
+        let states = cx.connections().filter_map(|connection| connection.state().ok().flatten());
+        let guests: Vec<_> = states.collect();
+        let users: HashSet<&str> = guests.iter().map(|guest| guest.user.as_str()).collect();
+        Ok(RoomStats { guests: guests.len(), users: users.len() })
+    }
 }
 
 #[agent]

@@ -1,5 +1,7 @@
 //! What clients of a chat see.
 
+use std::time::Duration;
+
 use agents_worker::chat::{ChatAgent, ChatProps, MAX_MESSAGE_BYTES, MAX_USER_ID_BYTES};
 use durable_agents::http::{Method, Request, StatusCode};
 use durable_agents::testing::{Client, MemoryHost, Object};
@@ -31,6 +33,11 @@ macro_rules! chat_scenarios {
             an_empty_chat_has_an_empty_history
             a_bad_page_is_refused_with_the_reason
             other_paths_and_methods_are_refused
+            a_call_posts_like_a_message
+            a_message_that_is_empty_or_overlong_cannot_be_posted
+            an_export_has_the_whole_conversation_in_order
+            old_messages_are_dropped_by_a_daily_schedule
+            only_an_admin_closes_the_chat
         }
     };
 }
@@ -434,4 +441,104 @@ pub(crate) fn other_paths_and_methods_are_refused(host: &MemoryHost) {
         let chat = host.agent::<ChatAgent>(name);
         assert_eq!((chat.get("").status, chat.get("/history").status), (StatusCode::NOT_FOUND, StatusCode::OK), "{name}");
     }
+}
+
+fn call(client: &mut Client, method: &str, args: &Value) {
+    client.send_json(&json!({ "type": "rpc", "id": "1", "method": method, "args": args }));
+}
+
+/// The next frame that answers a call, past the state frames that it caused.
+fn reply(client: &mut Client) -> Value {
+    loop {
+        let frame = client.next_json();
+        if frame["type"] == "rpc" {
+            return frame;
+        }
+    }
+}
+
+pub(crate) fn a_call_posts_like_a_message(host: &MemoryHost) {
+    let chat = lobby(host);
+    let mut ada = join(&chat, "?userId=ada");
+    let mut bob = join(&chat, "?userId=bob&protocol=false");
+    call(&mut ada, "post", &json!(["hello"]));
+    let posted = reply(&mut ada);
+    let message = &posted["result"];
+    assert_eq!((&message["text"], &message["sender"]), (&json!("hello"), &json!("ada")), "{posted}");
+    call(&mut bob, "post", &json!(["hi", "Bobby"]));
+    assert_eq!(reply(&mut bob)["result"]["sender"], "Bobby");
+    let history = chat.get("/history").json();
+    assert_eq!(history["messages"][1], *message);
+    assert_eq!(history["messages"][0]["text"], "hi");
+}
+
+pub(crate) fn a_message_that_is_empty_or_overlong_cannot_be_posted(host: &MemoryHost) {
+    let chat = lobby(host);
+    let mut ada = join(&chat, "?userId=ada&protocol=false");
+    for (args, error) in [
+        (json!([" \n"]), "Message is empty".to_owned()),
+        (json!(["x".repeat(MAX_MESSAGE_BYTES)]), format!("Message too long: the limit is {MAX_MESSAGE_BYTES} bytes")),
+    ] {
+        call(&mut ada, "post", &args);
+        assert_eq!(reply(&mut ada)["error"], error);
+    }
+    assert_eq!(chat.get("/history").json()["messages"], json!([]));
+}
+
+pub(crate) fn an_export_has_the_whole_conversation_in_order(host: &MemoryHost) {
+    let chat = lobby(host);
+    keep_in_state(&chat, 2);
+    let mut ada = join(&chat, "?userId=ada&protocol=false");
+    for number in 1..=5 {
+        say(&mut ada, &number.to_string());
+    }
+    ada.frames();
+    call(&mut ada, "export", &json!([]));
+    let (older, newer, end) = (reply(&mut ada), reply(&mut ada), reply(&mut ada));
+    assert_eq!(texts(&older["result"]), ["1", "2", "3"]);
+    assert_eq!(texts(&newer["result"]), ["4", "5"]);
+    assert_eq!(end, json!({ "type": "rpc", "id": "1", "success": true, "done": true, "result": 5 }));
+}
+
+pub(crate) fn old_messages_are_dropped_by_a_daily_schedule(host: &MemoryHost) {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let chat = lobby(host);
+    keep_in_state(&chat, 1);
+    let mut ada = join(&chat, "?userId=ada&protocol=false");
+    let schedules = || chat.sql("SELECT COUNT(*) FROM cf_agents_schedules", ()).one::<u64>().expect("a table");
+    for text in ["1", "2", "3"] {
+        say(&mut ada, text);
+    }
+    assert_eq!(schedules(), 1);
+    host.advance(DAY * 30);
+    say(&mut ada, "4");
+    host.advance(DAY * 61);
+    // Nothing is left to drop, so nobody looks every day.
+    assert_eq!(schedules(), 0);
+    // The first two are too old; the third, as old as they, holds the place of those in the state.
+    say(&mut ada, "5");
+    let history = chat.get("/history").json();
+    assert_eq!(texts(&history["messages"]), ["5", "4", "3"]);
+    // With the next message that leaves the state it begins anew.
+    assert_eq!(schedules(), 1);
+}
+
+pub(crate) fn only_an_admin_closes_the_chat(host: &MemoryHost) {
+    host.set_var("CHAT_REQUIRE_TOKEN", "true");
+    host.set_var("DEV_TOKENS", "true");
+    let chat = lobby(host);
+    let mut ada = join(&chat, "?token=dev:ada");
+    let mut root = join(&chat, "?token=dev:root:chat:admin&protocol=false");
+    say(&mut ada, "hello");
+    ada.frames();
+    call(&mut ada, "closeChat", &json!([]));
+    assert_eq!(reply(&mut ada)["error"], "Method closeChat requires scope chat:admin");
+    root.frames();
+    call(&mut root, "closeChat", &json!([]));
+    for client in [&mut ada, &mut root] {
+        assert_eq!(client.close_event(), Close { code: 1001, reason: "Durable Object destroyed".to_owned(), was_clean: true });
+    }
+    let mut ada = chat.connect("?token=dev:ada&protocol=false");
+    assert_eq!(ada.next_json()["participants"], json!(["ada"]));
+    assert_eq!(chat.get("/history?token=dev:ada").json()["messages"], json!([]));
 }

@@ -10,6 +10,7 @@ macro_rules! counter_scenarios {
         $each! {
             it_begins_at_zero
             an_increment_reaches_everyone_and_is_answered
+            its_methods_count_too
             asking_changes_nothing
             those_without_protocol_frames_hear_of_changes_too
             a_client_may_set_any_count_that_javascript_can_hold
@@ -45,6 +46,17 @@ pub(crate) fn it_begins_at_zero(host: &MemoryHost) {
     assert_eq!(greeting.len(), 3);
     assert_eq!(serde_json::from_str::<Value>(&greeting[1]).expect("JSON"), state(0));
     client.expect_no_frame();
+}
+
+pub(crate) fn its_methods_count_too(host: &MemoryHost) {
+    let counter = counter(host);
+    let (mut ada, mut bob) = (counter.connect(""), counter.connect(""));
+    assert_eq!(ada.call("increment", &json!([])), Ok(json!(1)));
+    assert_eq!(bob.call("increment", &json!([])), Ok(json!(2)));
+    assert_eq!([ada.next_json(), ada.next_json()], [state(1), state(2)]);
+    assert_eq!(ada.call("get", &json!([])), Ok(json!(2)));
+    ada.set_state(&json!({ "count": 9_007_199_254_740_991_i64 }));
+    assert_eq!(ada.call("increment", &json!([])), Err("The counter is full".to_owned()));
 }
 
 pub(crate) fn an_increment_reaches_everyone_and_is_answered(host: &MemoryHost) {

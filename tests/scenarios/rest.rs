@@ -1,6 +1,7 @@
 //! What HTTP clients get.
 
-use agents_worker::rest::{MAX_DATA_BYTES, MAX_UPLOAD_BYTES, RestAgent};
+use agents_worker::rest::{MAX_DATA_BYTES, MAX_UPLOAD_BYTES, MAX_UPLOADS, RestAgent};
+use agents_worker::room::ChatRoom;
 use durable_agents::http::{Body, BodyError, HeaderValue, Method, Request, header};
 use durable_agents::testing::{Collected, MemoryHost, Object};
 use serde_json::json;
@@ -19,10 +20,16 @@ macro_rules! rest_scenarios {
             other_paths_and_methods_are_refused
             a_preflight_is_answered_on_every_path
             every_answer_may_be_read_by_pages_of_any_origin
+            the_queue_takes_the_digest_of_an_upload
+            only_the_newest_uploads_are_remembered
+            a_room_is_asked_who_is_there
+            a_room_that_cannot_be_is_not_found
         }
     };
 }
 pub(crate) use rest_scenarios;
+
+const LARGE_SHA256: &str = "154b8ed3c2383ce429058768595935faf7851b5c38db2b1732594be1d88bc05a";
 
 const MULTIPART: &str = "multipart/form-data; boundary=cut-here";
 
@@ -183,4 +190,62 @@ pub(crate) fn every_answer_may_be_read_by_pages_of_any_origin(host: &MemoryHost)
     ] {
         assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "{answer:?}");
     }
+}
+
+pub(crate) fn the_queue_takes_the_digest_of_an_upload(host: &MemoryHost) {
+    let rest = rest(host);
+    assert_eq!(rest.get("/uploads").json(), json!({ "uploads": [] }));
+    let uploaded_at = host.now_ms();
+    // Over the size of a row, so that it takes several.
+    let large = "x".repeat(1024 * 1024 + 1);
+    for (filename, content) in [("notes.txt", "hello"), ("large.txt", large.as_str()), ("empty", "")] {
+        let disposition = format!(r#"; name="file"; filename="{filename}""#);
+        assert_eq!(rest.post("/upload", MULTIPART, form(&disposition, content)).status, 200);
+    }
+    host.run_until_idle();
+    let upload = |filename: &str, size: usize, sha256: &str| json!({ "filename": filename, "size": size, "uploadedAt": uploaded_at, "sha256": sha256 });
+    assert_eq!(
+        rest.get("/uploads").json(),
+        json!({ "uploads": [
+            upload("empty", 0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+            upload("large.txt", 1024 * 1024 + 1, LARGE_SHA256),
+            upload("notes.txt", 5, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"),
+        ] })
+    );
+    assert_eq!(rest.sql("SELECT COUNT(*) FROM rest_upload_parts", ()).one::<u64>().expect("a table"), 0);
+}
+
+pub(crate) fn only_the_newest_uploads_are_remembered(host: &MemoryHost) {
+    let rest = rest(host);
+    for number in 0..=MAX_UPLOADS {
+        let disposition = format!(r#"; name="file"; filename="{number}""#);
+        assert_eq!(rest.post("/upload", MULTIPART, form(&disposition, "x")).status, 200);
+    }
+    let answer = rest.get("/uploads").json();
+    let uploads = answer["uploads"].as_array().expect("a list");
+    assert_eq!(uploads.len() as u64, MAX_UPLOADS);
+    assert_eq!((&uploads[0]["filename"], &uploads[99]["filename"]), (&json!("100"), &json!("1")));
+}
+
+pub(crate) fn a_room_is_asked_who_is_there(host: &MemoryHost) {
+    let room = host.agent::<ChatRoom>("den");
+    let rest = rest(host);
+    let answer = |guests: u32, users: u32| json!({ "room": "den", "guests": guests, "users": users });
+    assert_eq!(rest.get("/rooms/den").json(), answer(0, 0));
+    let mut ada = room.connect("?username=ada");
+    let _twin = room.connect("?username=ada");
+    let _bob = room.connect("?username=bob");
+    assert_eq!(rest.get("/rooms/den").json(), answer(3, 2));
+    ada.close(1000, "");
+    assert_eq!(rest.get("/rooms/den").json(), answer(2, 2));
+}
+
+pub(crate) fn a_room_that_cannot_be_is_not_found(host: &MemoryHost) {
+    host.bind::<ChatRoom>();
+    let rest = rest(host);
+    for path in ["/rooms", "/rooms/", "/rooms/a/b"] {
+        refused(&rest.get(path), 404, "Not found", path);
+    }
+    let answer = rest.post("/rooms/den", "text/plain", "");
+    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some("GET, OPTIONS")));
 }

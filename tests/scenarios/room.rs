@@ -21,6 +21,7 @@ macro_rules! room_scenarios {
             there_is_no_state
             without_protocol_frames_the_room_is_the_same
             it_has_nothing_over_http
+            whoever_asks_is_told_how_many_are_here
         }
     };
 }
@@ -171,4 +172,18 @@ pub(crate) fn without_protocol_frames_the_room_is_the_same(host: &MemoryHost) {
 
 pub(crate) fn it_has_nothing_over_http(host: &MemoryHost) {
     assert_eq!(room(host).get("").status, StatusCode::NOT_FOUND);
+}
+
+pub(crate) fn whoever_asks_is_told_how_many_are_here(host: &MemoryHost) {
+    let room = room(host);
+    let mut ada = room.connect("?username=ada&protocol=false");
+    let mut twin = room.connect("?username=ada");
+    room.connect("?username=bob").cut();
+    ada.frames();
+    for (client, guests) in [(&mut ada, 2), (&mut twin, 2)] {
+        client.frames();
+        client.send_json(&json!({ "type": "rpc", "id": "1", "method": "stats", "args": [] }));
+        let result = json!({ "guests": guests, "users": 1 });
+        assert_eq!(client.next_json(), json!({ "type": "rpc", "id": "1", "success": true, "done": true, "result": result }));
+    }
 }

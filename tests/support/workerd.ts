@@ -48,7 +48,9 @@ const BINDINGS: Record<string, string> = {
   bare: "Bare",
   strict: "Strict",
   faulty: "Faulty",
+  desk: "Desk",
   starter: "Starter",
+  clerk: "Clerk",
 };
 
 export function namespace(agent: string): DurableObjectNamespace {

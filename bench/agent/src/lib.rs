@@ -3,7 +3,6 @@
 //! Nothing in it is there for the benchmark's sake: it is what anybody would write, in a worker with this one agent.
 
 use durable_agents::prelude::*;
-use durable_agents::rpc::{Answer, Call, Callable, answer};
 use durable_agents::{RouteOptions, route_agent_request};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -28,10 +27,6 @@ impl Agent for BenchAgent {
         Some(Shared::default())
     }
 
-    fn callables() -> &'static [Callable<Self>] {
-        const { &[Callable { name: "add", call: |call| Box::pin(add(call)) }] }
-    }
-
     async fn on_message(&self, cx: &Context<Self>, connection: &Connection<Self>, message: Message) -> Result<()> {
         match message.as_text() {
             Some(text) if text.starts_with("broadcast:") => cx.broadcast(message, &[]),
@@ -45,10 +40,13 @@ impl Agent for BenchAgent {
     }
 }
 
-async fn add(call: Call<BenchAgent>) -> Result<Answer> {
+#[agent]
+impl BenchAgent {
     // Any number that JavaScript has, and whole ones without a fraction, as there.
-    let (a, b): (f64, f64) = (call.args.get(0, "a")?, call.args.get(1, "b")?);
-    answer(&(a + b))
+    #[callable]
+    fn add(&self, a: f64, b: f64) -> Result<f64> {
+        Ok(a + b)
+    }
 }
 
 #[event(fetch)]

@@ -1,5 +1,7 @@
 //! The trait an author implements.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -8,6 +10,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::http::{Request, Response, StatusCode};
 use crate::message::Message;
+use crate::retry::RetryOptions;
 use crate::rpc::Callable;
 use crate::task::Handler;
 
@@ -55,12 +58,17 @@ pub trait Agent: Sized + 'static {
         None
     }
 
-    /// Methods that clients may call, by name.
+    /// Methods that clients and other agents may call, by name. `#[agent]` fills it in from the block of marked methods.
     fn callables() -> &'static [Callable<Self>] {
         &[]
     }
 
-    /// Methods that schedules and the queue may run, by name.
+    /// Names of methods that exist and may not be called, so that a caller is told so. `#[agent]` fills it in, likewise.
+    fn uncallable() -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Methods that schedules and the queue may run, by name. `#[agent]` fills it in, likewise.
     fn callbacks() -> &'static [Handler<Self>] {
         &[]
     }
@@ -160,6 +168,16 @@ pub trait Agent: Sized + 'static {
         Ok(false)
     }
 
+    /// Whether `connection` may call methods marked with `scope = "…"`. The default refuses.
+    ///
+    /// Runs before each such call. A caller without the scope gets `Method X requires scope S`, and nothing of the method runs; an
+    /// error reaches it as if the method had failed with it. Calls from other agents and from the worker are not asked about: they
+    /// are the application's own code.
+    async fn has_scope(&self, cx: &Context<Self>, connection: &Connection<Self>, scope: &str) -> Result<bool> {
+        let _ = (cx, connection, scope);
+        Ok(false)
+    }
+
     /// Refuses a state by returning an error: nothing is persisted, nothing broadcast.
     ///
     /// Not `async`, so that nothing comes between the check and the write. A client whose frame was refused gets
@@ -184,12 +202,23 @@ pub trait Agent: Sized + 'static {
 pub struct AgentOptions {
     pub(crate) hibernate: bool,
     pub(crate) send_identity_on_connect: bool,
+    pub(crate) hung_schedule_timeout: Duration,
+    pub(crate) keep_alive_interval: Duration,
+    pub(crate) retry: RetryOptions,
+    pub(crate) max_alarm_memory_limit_strikes: u32,
 }
 
 impl AgentOptions {
     /// The defaults.
     pub const fn new() -> Self {
-        Self { hibernate: true, send_identity_on_connect: true }
+        Self {
+            hibernate: true,
+            send_identity_on_connect: true,
+            hung_schedule_timeout: Duration::from_secs(30),
+            keep_alive_interval: Duration::from_secs(30),
+            retry: RetryOptions::new(),
+            max_alarm_memory_limit_strikes: 3,
+        }
     }
 
     /// Whether the object may leave memory while sockets stay open. Default `true`.
@@ -207,6 +236,36 @@ impl AgentOptions {
     #[must_use]
     pub const fn send_identity_on_connect(mut self, send: bool) -> Self {
         self.send_identity_on_connect = send;
+        self
+    }
+
+    /// How long a run of an interval may take before it counts as hung, and the interval runs again. Default 30 s; whole seconds.
+    #[must_use]
+    pub const fn hung_schedule_timeout(mut self, timeout: Duration) -> Self {
+        self.hung_schedule_timeout = timeout;
+        self
+    }
+
+    /// How often the alarm goes off while a [keep-alive lease](crate::KeepAlive) is held. Default 30 s.
+    #[must_use]
+    pub const fn keep_alive_interval(mut self, interval: Duration) -> Self {
+        self.keep_alive_interval = interval;
+        self
+    }
+
+    /// Retry options of schedules, queue items and [`Context::retry`] that say nothing of their own. Default 3 attempts, 100 ms,
+    /// 3,000 ms.
+    #[must_use]
+    pub const fn retry(mut self, retry: RetryOptions) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// How often in a row background work may fail for want of memory before what failed last is put among the dead letters.
+    /// Default 3.
+    #[must_use]
+    pub const fn max_alarm_memory_limit_strikes(mut self, strikes: u32) -> Self {
+        self.max_alarm_memory_limit_strikes = strikes;
         self
     }
 }
@@ -243,6 +302,7 @@ impl Hooks {
     pub const SHOULD_SEND_PROTOCOL_MESSAGES: Self = Self(1 << 8);
     pub const SHOULD_CONNECTION_BE_READONLY: Self = Self(1 << 9);
     pub const ON_STATE_CHANGED: Self = Self(1 << 10);
+    pub const HAS_SCOPE: Self = Self(1 << 11);
 
     /// Both sets together.
     #[must_use]

@@ -11,6 +11,9 @@ pub(crate) const SETUP_FAILED: (u16, &str) = (1011, "Uncaught exception during s
 /// More arrived before the connect hook ended than anyone would wait for.
 pub(crate) const INBOX_FULL: (u16, &str) = (1013, "Too many messages before the connection was ready");
 
+/// The instance was destroyed.
+pub(crate) const DESTROYED: (u16, &str) = (1001, "Durable Object destroyed");
+
 /// Why a connection was not closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

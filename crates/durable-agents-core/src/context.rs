@@ -10,10 +10,11 @@ use crate::connection::Connection;
 use crate::error::StateError;
 use crate::host::{Host, Level};
 use crate::http::Request;
-use crate::instance::Instance;
+use crate::instance::{Entity, Instance};
 use crate::link::Link;
 use crate::message::Payload;
 use crate::route::{kebab, sub_path};
+use crate::rpc::Trace;
 use crate::sql::{Params, Query};
 use crate::stub::AgentStub;
 
@@ -24,6 +25,10 @@ pub struct Context<A: Agent> {
     pub(crate) instance: Rc<Instance<A>>,
     // The connection this event belongs to: if it is readonly, so is the event.
     pub(crate) origin: Option<Rc<Link>>,
+    // Whether the event is a call on that connection.
+    pub(crate) is_call: bool,
+    // What it belongs to, if another agent's call caused it.
+    pub(crate) trace: Option<Rc<Trace>>,
 }
 
 impl<A: Agent> Context<A> {
@@ -67,7 +72,7 @@ impl<A: Agent> Context<A> {
     /// After any of them nothing has changed and nobody was told.
     pub fn set_state(&self, next: A::State) -> Result<(), StateError> {
         self.check_writable()?;
-        self.instance.commit_state(next, Source::Server)
+        self.instance.commit_state(next, Source::Server, self.trace.clone())
     }
 
     /// Changes the state in place: `change` gets a copy, which is [set](Self::set_state) afterwards.
@@ -80,7 +85,7 @@ impl<A: Agent> Context<A> {
         self.check_writable()?;
         let mut next = A::State::clone(&*self.state()?);
         let result = change(&mut next);
-        self.instance.commit_state(next, Source::Server)?;
+        self.instance.commit_state(next, Source::Server, self.trace.clone())?;
         Ok(result)
     }
 
@@ -123,6 +128,12 @@ impl<A: Agent> Context<A> {
         links.into_iter().map(move |link| instance.connection(link))
     }
 
+    /// The connection that called, in a call over a socket. `None` everywhere else: in hooks, and in a call from Rust.
+    pub fn caller(&self) -> Option<Connection<A>> {
+        let link = self.origin.as_ref().filter(|_| self.is_call)?;
+        Some(self.instance.connection(Rc::clone(link)))
+    }
+
     /// Sends text or bytes to every open connection whose id is not in `without`: readonly ones and those without protocol
     /// messages included. A connection that fails stops nothing.
     pub fn broadcast<'a>(&self, message: impl Into<Payload<'a>>, without: &[&str]) {
@@ -136,7 +147,7 @@ impl<A: Agent> Context<A> {
 
     /// The agent `B` of that name, bound under its class name. Nothing is sent before the stub is used.
     pub fn agent<B: Agent>(&self, name: &str) -> AgentStub<B> {
-        AgentStub::new(Rc::clone(&self.instance.shell.host), B::CLASS, name)
+        AgentStub::new(Rc::clone(&self.instance) as Rc<dyn Entity>, self.trace.clone(), B::CLASS, name)
     }
 
     /// Runs `work` beside the current event. Errors in it are its own business; a panic ends the work alone.
@@ -175,7 +186,8 @@ impl<A: Agent> Context<A> {
 
 impl<A: Agent> Clone for Context<A> {
     fn clone(&self) -> Self {
-        Self { instance: Rc::clone(&self.instance), origin: self.origin.clone() }
+        let Self { instance, origin, is_call, trace } = self;
+        Self { instance: Rc::clone(instance), origin: origin.clone(), is_call: *is_call, trace: trace.clone() }
     }
 }
 

@@ -40,6 +40,15 @@ pub trait Host: 'static {
     /// Whatever the platform reports; nothing has changed then.
     fn set_alarm(&self, at_ms: Option<u64>) -> Result<(), HostError>;
 
+    /// When the alarm goes off, in Unix milliseconds. `None` while its handler runs, unless that has set it again.
+    fn alarm(&self) -> LocalBoxFuture<'static, Result<Option<u64>, HostError>>;
+
+    /// Deletes everything that the object has stored, all of its tables and the alarm, and ends when that is on disk.
+    fn delete_all(&self) -> LocalBoxFuture<'static, Result<(), HostError>>;
+
+    /// Ends this wake: the object's memory is dropped, and with it everything that is under way. Its next event makes a new one.
+    fn abort(&self, reason: &str);
+
     /// Sockets accepted for hibernation, in any ready state; with a tag, only those accepted with it.
     ///
     /// Sockets accepted with `hibernate = false` are not in it.
@@ -196,12 +205,16 @@ pub struct HostError {
     pub retryable: bool,
     /// Whether the object refused because it has too much to do: making the call again would add to it.
     pub overloaded: bool,
+    /// Whether the object has lost its memory, and what it was doing with it.
+    pub reset: bool,
+    /// Whether there is no binding of the name that was asked for.
+    pub unbound: bool,
 }
 
 impl HostError {
     /// A failure that the platform gave no hints about.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), retryable: false, overloaded: false }
+        Self { message: message.into(), retryable: false, overloaded: false, reset: false, unbound: false }
     }
 }
 

@@ -3,9 +3,10 @@
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
 use std::future::{Future, ready};
+use std::pin::pin;
 use std::rc::Rc;
 
-use futures::future::LocalBoxFuture;
+use futures::future::{Either, LocalBoxFuture, select};
 use serde::de::DeserializeOwned;
 
 use crate::agent::{Agent, Close, Hooks, Source, not_implemented};
@@ -17,8 +18,9 @@ use crate::host::Host;
 use crate::http::{Request, Response};
 use crate::link::Link;
 use crate::message::{Message, Payload};
-use crate::rpc::{Answer, Args, Call};
+use crate::rpc::{self, Answer, Args, Call, Callable, Outlet, Trace};
 use crate::shell::Shell;
+use crate::task::{Run, Task};
 use crate::{state, wire};
 
 /// A hook's future, behind the wall against panics.
@@ -31,7 +33,7 @@ pub(crate) trait Entity: Any {
     fn create(self: Rc<Self>) -> Result<()>;
     /// Drops the agent, so that nothing reaches it before the next start.
     fn discard(&self);
-    fn on_start(self: Rc<Self>, props: Option<String>) -> Hook<()>;
+    fn on_start(self: Rc<Self>, props: Option<String>, trace: Option<Rc<Trace>>) -> Hook<()>;
     fn on_request(self: Rc<Self>, request: Request) -> Hook<Response>;
     fn on_connect(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<()>;
     fn on_message(self: Rc<Self>, link: Rc<Link>, message: Message) -> Hook<()>;
@@ -45,8 +47,47 @@ pub(crate) trait Entity: Any {
     fn state_json(self: Rc<Self>) -> Result<Option<Rc<str>>, StateError>;
     /// Sets the state as a client sent it.
     fn set_client_state(self: Rc<Self>, link: Rc<Link>, json: &str) -> Result<(), StateError>;
+    /// Looks a method up by its name on the wire.
+    fn find(&self, method: &str) -> Found;
+    fn has_scope(self: Rc<Self>, link: Rc<Link>, scope: &'static str) -> Hook<bool>;
+    /// Calls the method in that row of the table.
+    fn call(self: Rc<Self>, row: usize, caller: Caller, args: Args) -> Hook<Answer>;
+    /// Whether schedules and the queue may run a method of that name.
+    fn has_callback(&self, name: &str) -> bool;
     /// `None`: no such method.
-    fn call(self: Rc<Self>, link: Rc<Link>, method: &str, args: Args) -> Option<Hook<Answer>>;
+    fn run_callback(self: Rc<Self>, payload: Rc<str>, run: Run) -> Option<Hook<()>>;
+}
+
+/// What there is under a name.
+pub(crate) enum Found {
+    /// A callable method.
+    Method(Method),
+    /// Something that may not be called.
+    Uncallable,
+    Nothing,
+}
+
+/// What the runtime knows of a callable method.
+#[derive(Clone, Copy)]
+pub(crate) struct Method {
+    pub(crate) name: &'static str,
+    pub(crate) scope: Option<&'static str>,
+    pub(crate) streaming: bool,
+    row: usize,
+}
+
+impl Method {
+    pub(crate) fn row(self) -> usize {
+        self.row
+    }
+}
+
+/// Who calls a method.
+pub(crate) enum Caller {
+    /// A client; the outlet is there for a streaming method.
+    Client(Rc<Link>, Option<Rc<Outlet>>),
+    /// Another agent, or the worker.
+    Code(Rc<Trace>),
 }
 
 pub(crate) struct Instance<A: Agent> {
@@ -84,7 +125,7 @@ impl<A: Agent> Instance<A> {
     }
 
     fn context(self: &Rc<Self>, origin: Option<&Rc<Link>>) -> Context<A> {
-        Context { instance: Rc::clone(self), origin: origin.cloned() }
+        Context { instance: Rc::clone(self), origin: origin.cloned(), is_call: false, trace: None }
     }
 
     fn agent(&self) -> Result<Rc<A>> {
@@ -119,7 +160,7 @@ impl<A: Agent> Instance<A> {
             self.state.replace(Cached::Absent);
             return Ok(None);
         };
-        self.commit_state(initial, Source::Server)?;
+        self.commit_state(initial, Source::Server, None)?;
         // Not simply `initial`: a change hook may have set another by now.
         match &*self.state.borrow() {
             Cached::Present(stored) => Ok(Some(stored.clone())),
@@ -134,12 +175,17 @@ impl<A: Agent> Instance<A> {
 
     /// Validate, persist, remember, broadcast, report: in this order, so that a crash between any two shows nobody what was not
     /// stored.
-    pub(crate) fn commit_state(self: &Rc<Self>, next: A::State, source: Source<A>) -> Result<(), StateError> {
+    pub(crate) fn commit_state(
+        self: &Rc<Self>,
+        next: A::State,
+        source: Source<A>,
+        trace: Option<Rc<Trace>>,
+    ) -> Result<(), StateError> {
         let origin = match &source {
             Source::Server => None,
             Source::Connection(connection) => Some(Rc::clone(&connection.link)),
         };
-        let cx = self.context(origin.as_ref());
+        let cx = Context { trace, ..self.context(origin.as_ref()) };
         let agent = self.agent().map_err(StateError::Rejected)?;
         guard_sync(|| agent.validate_state_change(&cx, &next, &source)).map_err(StateError::Rejected)?;
         let json = serde_json::to_string(&next).map_err(|error| StateError::Shape(error.to_string()))?;
@@ -222,8 +268,9 @@ impl<A: Agent> Entity for Instance<A> {
         self.forget_state();
     }
 
-    fn on_start(self: Rc<Self>, props: Option<String>) -> Hook<()> {
+    fn on_start(self: Rc<Self>, props: Option<String>, trace: Option<Rc<Trace>>) -> Hook<()> {
         hook!(self, ON_START or (), |agent, cx| async {
+            let cx = Context { trace, ..cx };
             let props = props.map(|json| decode::<A::Props>(&json)).transpose();
             agent.on_start(&cx, props.map_err(|wrong| error!("props: {wrong}"))?).await
         })
@@ -288,15 +335,71 @@ impl<A: Agent> Entity for Instance<A> {
         }
         let next = decode(json)?;
         let source = Source::Connection(self.connection(link));
-        self.commit_state(next, source)
+        self.commit_state(next, source, None)
     }
 
-    fn call(self: Rc<Self>, link: Rc<Link>, method: &str, args: Args) -> Option<Hook<Answer>> {
-        let callable = A::callables().iter().find(|callable| callable.name == method)?;
+    fn find(&self, method: &str) -> Found {
+        let rows = A::callables().iter().enumerate();
+        for (row, &Callable { name, scope, streaming, .. }) in rows {
+            if name == method {
+                return Found::Method(Method { name, scope, streaming, row });
+            }
+        }
+        let is_callback = || A::callbacks().iter().any(|callback| callback.name == method);
+        if A::uncallable().contains(&method) || rpc::is_member(method) || is_callback() {
+            return Found::Uncallable;
+        }
+        Found::Nothing
+    }
+
+    fn has_scope(self: Rc<Self>, link: Rc<Link>, scope: &'static str) -> Hook<bool> {
+        hook!(self, HAS_SCOPE or false, link, |agent, cx, connection| agent.has_scope(&cx, &connection, scope))
+    }
+
+    fn call(self: Rc<Self>, row: usize, caller: Caller, args: Args) -> Hook<Answer> {
+        Box::pin(guard(async move {
+            let callable = A::callables().get(row).ok_or_else(|| error!("the table of methods has changed"))?;
+            let (agent, nobody) = (self.agent()?, self.context(None));
+            let (cx, outlet) = match caller {
+                Caller::Client(link, outlet) => (Context { origin: Some(link), is_call: true, ..nobody }, outlet),
+                Caller::Code(trace) => (Context { trace: Some(trace), ..nobody }, None),
+            };
+            let Some(outlet) = outlet else {
+                return (callable.call)(Call { agent, cx, args, outlet: None }).await;
+            };
+            let call = (callable.call)(Call { agent, cx, args, outlet: Some(Rc::clone(&outlet)) });
+            // Inside the wall: what the method holds is dropped here if its caller leaves.
+            match select(call, pin!(outlet.link().left())).await {
+                Either::Left((answer, _)) => answer,
+                Either::Right(((), method)) => {
+                    drop(method);
+                    Ok(None)
+                }
+            }
+        }))
+    }
+
+    fn has_callback(&self, name: &str) -> bool {
+        A::callbacks().iter().any(|handler| handler.name == name)
+    }
+
+    fn run_callback(self: Rc<Self>, payload: Rc<str>, run: Run) -> Option<Hook<()>> {
+        let handler = A::callbacks().iter().find(|handler| handler.name == run.callback)?;
         Some(Box::pin(guard(async move {
-            let (agent, cx) = (self.agent()?, self.context(Some(&link)));
-            let connection = self.connection(link);
-            (callable.call)(Call { agent, cx, connection, args }).await
+            let (agent, cx) = (self.agent()?, self.context(None));
+            (handler.run)(Task { agent, cx, run, payload }).await
         })))
     }
+}
+
+/// Logs a failure that belongs to no connection and tells the error hook, for which nobody waits.
+pub(crate) fn report(entity: &Rc<dyn Entity>, event: &str, trace: Option<&Trace>, error: Error) {
+    entity.shell().log_failure_within(event, None, trace, &error);
+    let entity = Rc::clone(entity);
+    let shell = Rc::clone(&entity);
+    shell.shell().begin(Box::pin(async move {
+        if let Err(error) = Rc::clone(&entity).on_error(error).await {
+            entity.shell().log_failure("on_error", None, &error);
+        }
+    }));
 }

@@ -2,11 +2,14 @@
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 
 use crate::attachment::{Attachment, Flags};
 use crate::close;
 use crate::error::{AttachmentError, ConnectionError};
+use crate::farewell::Farewells;
 use crate::host::{ReadyState, Socket, SocketError};
 use crate::lifecycle::Inbox;
 use crate::message::Payload;
@@ -41,6 +44,8 @@ pub(crate) struct Link {
     // The state as the agent's own type, decoded at the first look.
     typed: RefCell<Option<Rc<dyn Any>>>,
     pub(crate) inbox: RefCell<Inbox>,
+    // Told when it is no longer listed, and when a stream to it has ended.
+    pub(crate) farewells: Farewells,
 }
 
 impl Link {
@@ -58,6 +63,7 @@ impl Link {
             state: RefCell::default(),
             typed: RefCell::default(),
             inbox: RefCell::default(),
+            farewells: Farewells::default(),
         }
     }
 
@@ -114,6 +120,9 @@ impl Link {
 
     pub(crate) fn set_phase(&self, phase: Phase) {
         self.phase.set(phase);
+        if !self.is_listed() {
+            self.farewells.say();
+        }
     }
 
     pub(crate) fn socket(&self) -> Option<&Rc<dyn Socket>> {
@@ -123,6 +132,19 @@ impl Link {
     /// Whether it takes part in broadcasts, as far as the runtime has been told.
     pub(crate) fn is_listed(&self) -> bool {
         matches!(self.phase.get(), Phase::Opening | Phase::Open) && !self.closed_here.get()
+    }
+
+    /// Ends once it is not listed any more.
+    pub(crate) async fn left(&self) {
+        let farewell = self.farewells.join();
+        poll_fn(|cx| {
+            if !self.is_listed() {
+                return Poll::Ready(());
+            }
+            farewell.register(cx.waker());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Whether it takes part in lists: listed, and the platform says open too.
@@ -176,6 +198,7 @@ impl Link {
         let socket = self.socket.get().filter(|_| self.is_listed()).ok_or(ConnectionError::Closed)?;
         socket.close(Some(code), reason)?;
         self.closed_here.set(true);
+        self.farewells.say();
         Ok(())
     }
 
@@ -215,6 +238,11 @@ impl Links {
     /// `epoch` tells the keys of this wake from those of another; random.
     pub(crate) fn new(epoch: u32) -> Self {
         Self { epoch: u64::from(epoch), ..Self::default() }
+    }
+
+    /// What tells this wake from others.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     pub(crate) fn insert(&self, link: Rc<Link>) {

@@ -1,5 +1,7 @@
 //! The order of things: one method for each event of the platform.
 
+mod calls;
+
 use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
@@ -11,18 +13,18 @@ use crate::error::{CONNECT_FAILED, Error, REQUEST_FAILED, Result, StateError, er
 use crate::guard::PanicError;
 use crate::host::{Host, HostError, Socket, Upgrade};
 use crate::http::{Request, Response, StatusCode};
-use crate::instance::{Entity, Instance};
+use crate::instance::{Entity, Instance, report};
 use crate::lifecycle::{Overflow, Waiting};
 use crate::link::{Link, Phase};
 use crate::message::{Message, Payload};
 use crate::route::kebab;
-use crate::rpc::Args;
+use crate::rpc::{CallError, StreamError, Trace};
 use crate::shell::Shell;
 use crate::sql::SqlError;
 use crate::stub::{PROPS_HEADER, decode_props};
 use crate::tags::{TagError, Tags};
-use crate::wire;
-use crate::wire::client::{Call, ClientFrame};
+use crate::wire::client::ClientFrame;
+use crate::{alarm, destroy, queue, wire};
 
 /// What an HTTP request ended in.
 #[derive(Debug)]
@@ -50,9 +52,13 @@ impl Runtime {
     /// An HTTP request, with the socket to accept if it is an upgrade.
     pub fn fetch(&self, mut request: Request, upgrade: Option<Rc<dyn Upgrade>>) -> LocalBoxFuture<'static, Reply> {
         let runtime = self.clone();
+        let call = calls::incoming(&mut request);
         let props = request.header(PROPS_HEADER.as_str());
         request.remove_header(PROPS_HEADER);
         Box::pin(async move {
+            if let Some(call) = call {
+                return Reply::Response(runtime.call_from_code(call, request, props).await);
+            }
             match upgrade {
                 Some(upgrade) if request.is_upgrade() => runtime.open(request, props, &*upgrade).await,
                 _ => Reply::Response(runtime.request(request, props).await),
@@ -65,7 +71,7 @@ impl Runtime {
         let runtime = self.clone();
         Box::pin(async move {
             // Started or not, a message waits its turn: those before it may still be at the gate.
-            if runtime.pass(None).await.is_err() {
+            if runtime.pass(None, None).await.is_err() {
                 return;
             }
             let Some(link) = runtime.shell().resolve(&socket) else { return };
@@ -87,13 +93,23 @@ impl Runtime {
         self.ended(socket, Waiting::Error(message))
     }
 
+    /// The alarm has gone off. An error makes the platform repeat it.
+    pub fn alarm(&self) -> LocalBoxFuture<'static, Result<()>> {
+        let runtime = self.clone();
+        alarm::ring(Rc::clone(&self.entity), async move { runtime.pass(None, None).await })
+    }
+
     fn shell(&self) -> &Shell {
         self.entity.shell()
     }
 
     /// Lets one event through, after the start it may have to cause.
-    async fn pass(&self, props: Option<String>) -> Result<()> {
+    async fn pass(&self, props: Option<String>, trace: Option<&Rc<Trace>>) -> Result<()> {
         let shell = self.shell();
+        if shell.background.is_destroyed() {
+            // The object's memory is about to go, and the event with it; its sender hears of that from the platform.
+            return std::future::pending().await;
+        }
         if shell.started.get() && !shell.gate.is_busy() {
             return Ok(());
         }
@@ -101,34 +117,49 @@ impl Runtime {
         if shell.started.get() {
             return Ok(());
         }
-        if let Err(error) = self.start(props).await {
-            self.report("on_start", error);
+        if let Err(error) = self.start(props, trace.cloned()).await {
+            self.report("on_start", trace.map(|trace| &**trace), error);
             self.entity.discard();
             return Err(error_of_start());
         }
         shell.started.set(true);
+        queue::resume(&self.entity);
         Ok(())
     }
 
-    async fn start(&self, props: Option<String>) -> Result<()> {
+    async fn start(&self, props: Option<String>, trace: Option<Rc<Trace>>) -> Result<()> {
         if !self.shell().learn_name() {
             return Err(error!(
                 "the object does not know its name: reach it by a name of at most 1024 bytes, not by an id made otherwise"
             ));
         }
+        self.wake().await?;
         Rc::clone(&self.entity).create()?;
         let props = props.map(|value| decode_props(&value)).transpose()?;
-        Rc::clone(&self.entity).on_start(props).await
+        self.shell().background.set_starting(true);
+        let started = Rc::clone(&self.entity).on_start(props, trace).await;
+        self.shell().background.set_starting(false);
+        started
+    }
+
+    /// Looks after what earlier wakes have left behind: an end that was interrupted, and background work without an alarm.
+    async fn wake(&self) -> Result<()> {
+        let shell = self.shell();
+        shell.background.tables.look_once(shell.host.store())?;
+        if destroy::is_pending(shell) {
+            destroy::finish(shell).await?;
+        }
+        Ok(shell.arm_on_wake()?)
     }
 
     async fn request(&self, request: Request, props: Option<String>) -> Response {
-        if self.pass(props).await.is_err() {
+        if self.pass(props, None).await.is_err() {
             return failed(REQUEST_FAILED);
         }
         match Rc::clone(&self.entity).on_request(request).await {
             Ok(response) => response,
             Err(error) => {
-                self.report("on_request", error);
+                self.report("on_request", None, error);
                 failed(REQUEST_FAILED)
             }
         }
@@ -140,7 +171,7 @@ impl Runtime {
             let refusal = Response::text("Unsupported transport: use cf-websocket");
             return Reply::Response(refusal.with_status(StatusCode::BAD_REQUEST));
         }
-        if self.pass(props).await.is_err() {
+        if self.pass(props, None).await.is_err() {
             return refuse(upgrade, CONNECT_FAILED);
         }
         let shell = self.shell();
@@ -259,7 +290,7 @@ impl Runtime {
                 // From here on no list and no broadcast has it, whatever else runs before the hook.
                 Phase::Planned | Phase::Open | Phase::Leaving => link.set_phase(Phase::Leaving),
             }
-            if runtime.pass(None).await.is_err() {
+            if runtime.pass(None, None).await.is_err() {
                 runtime.bury(&link, &event);
                 return;
             }
@@ -319,7 +350,11 @@ impl Runtime {
         };
         match frame {
             ClientFrame::State(json) => self.client_state(link, json.get()),
-            ClientFrame::Rpc(call) => self.call(link, call).await,
+            ClientFrame::Rpc(call) => {
+                if let Some(call) = self.look_up(&link, call, &message) {
+                    self.call_from_client(link, call, message).await;
+                }
+            }
             ClientFrame::App => {
                 if let Err(error) = Rc::clone(&self.entity).on_message(Rc::clone(&link), message).await {
                     self.report_of(&link, "on_message", error);
@@ -343,23 +378,6 @@ impl Runtime {
         self.shell().send(&link, &wire::server::state_error(&refused).into());
     }
 
-    async fn call(&self, link: Rc<Link>, call: Call<'_>) {
-        let args = Args(call.args.iter().map(|&arg| arg.to_owned()).collect());
-        let reply = match Rc::clone(&self.entity).call(Rc::clone(&link), &call.method, args) {
-            None => wire::server::rpc_error(&call.id, &format!("Method {} does not exist", call.method)),
-            Some(method) => match method.await {
-                Ok(result) => wire::server::rpc_result(&call.id, result.as_deref()),
-                Err(error) if is_internal(&error) => {
-                    self.shell().log_failure(&call.method, Some(&link), &error);
-                    wire::server::rpc_error(&call.id, REQUEST_FAILED)
-                }
-                // The method's own words, as the reference has it.
-                Err(error) => wire::server::rpc_error(&call.id, &error.to_string()),
-            },
-        };
-        self.shell().send(&link, &reply.into());
-    }
-
     /// Logs a failure of one connection and tells its error hook, for which nobody waits.
     fn report_of(&self, link: &Rc<Link>, event: &str, error: Error) {
         self.shell().log_failure(event, Some(link), &error);
@@ -372,14 +390,8 @@ impl Runtime {
     }
 
     /// Logs any other failure and tells the error hook, for which nobody waits.
-    fn report(&self, event: &str, error: Error) {
-        self.shell().log_failure(event, None, &error);
-        let entity = Rc::clone(&self.entity);
-        self.shell().begin(Box::pin(async move {
-            if let Err(error) = Rc::clone(&entity).on_error(error).await {
-                entity.shell().log_failure("on_error", None, &error);
-            }
-        }));
+    fn report(&self, event: &str, trace: Option<&Trace>, error: Error) {
+        report(&self.entity, event, trace, error);
     }
 }
 
@@ -397,7 +409,9 @@ fn is_internal(error: &Error) -> bool {
         Some(state_error) => matches!(state_error, StateError::Store(_)),
         None => {
             let sql_failed = matches!(error.downcast_ref(), Some(SqlError::Store(_)));
-            sql_failed || error.is::<HostError>() || error.is::<PanicError>()
+            let call_failed = error.downcast_ref().is_some_and(|error: &CallError| !error.is_public());
+            let stream_failed = matches!(error.downcast_ref(), Some(StreamError::Platform(_)));
+            sql_failed || call_failed || stream_failed || error.is::<HostError>() || error.is::<PanicError>()
         }
     }
 }

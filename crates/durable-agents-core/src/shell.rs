@@ -7,12 +7,14 @@ use std::rc::Rc;
 use futures::future::LocalBoxFuture;
 
 use crate::agent::AgentOptions;
+use crate::alarm::Background;
 use crate::eager::begin;
 use crate::error::Error;
 use crate::host::{Host, HostError, Level, Socket, SocketError};
 use crate::lifecycle::Gate;
 use crate::link::{Link, Links};
 use crate::message::Payload;
+use crate::rpc::{Hop, Trace, uuid};
 
 pub(crate) struct Shell {
     pub(crate) host: Rc<dyn Host>,
@@ -21,6 +23,7 @@ pub(crate) struct Shell {
     pub(crate) links: Links,
     pub(crate) gate: Gate,
     pub(crate) started: Cell<bool>,
+    pub(crate) background: Background,
     name: OnceCell<String>,
     last_serial: Cell<u64>,
 }
@@ -36,6 +39,7 @@ impl Shell {
             links: Links::new(u32::from_le_bytes(epoch)),
             gate: Gate::default(),
             started: Cell::new(false),
+            background: Background::default(),
             name: OnceCell::new(),
             last_serial: Cell::new(0),
         }
@@ -59,10 +63,18 @@ impl Shell {
 
     /// Writes what went wrong to the log, with all its causes.
     pub(crate) fn log_failure(&self, event: &str, link: Option<&Link>, error: &Error) {
+        self.log_failure_within(event, link, None, error);
+    }
+
+    /// The same of something that a call from another agent caused.
+    pub(crate) fn log_failure_within(&self, event: &str, link: Option<&Link>, trace: Option<&Trace>, error: &Error) {
         let mut line = format!("agent={} instance={:?} event={event}", self.class, self.name());
         if let Some(link) = link {
             // Writing to a `String` cannot fail.
             let _ = write!(line, " connection={:?}", link.id());
+        }
+        if let Some(trace) = trace {
+            let _ = write!(line, " request={}", trace.request);
         }
         let _ = write!(line, " error={:?}", format!("{error:#}"));
         self.host.log(Level::Error, &line);
@@ -85,9 +97,18 @@ impl Shell {
 
     /// 21 characters that nobody can guess, for a connection whose client chose no id.
     pub(crate) fn random_id(&self) -> String {
+        self.random_text::<21>()
+    }
+
+    /// 9 characters, for a schedule or queue item.
+    pub(crate) fn short_id(&self) -> String {
+        self.random_text::<9>()
+    }
+
+    fn random_text<const LENGTH: usize>(&self) -> String {
         // 64 characters, so that six random bits choose one without bias.
         const ALPHABET: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
-        let mut random = [0; 21];
+        let mut random = [0; LENGTH];
         self.host.fill_random(&mut random);
         random.iter().map(|byte| ALPHABET.get(usize::from(byte & 63)).copied().map_or('_', char::from)).collect()
     }
@@ -96,10 +117,12 @@ impl Shell {
     pub(crate) fn uuid(&self) -> String {
         let mut random = [0; 16];
         self.host.fill_random(&mut random);
-        let bits = u128::from_be_bytes(random) & !(0xf000 << 64) & !(0xc000 << 48) | 0x4000 << 64 | 0x8000 << 48;
-        let hex = format!("{bits:032x}");
-        let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-        format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+        uuid(random)
+    }
+
+    /// This agent in a chain of calls.
+    pub(crate) fn hop(&self) -> Hop {
+        Hop { class: self.class.to_owned(), name: self.name().to_owned(), wake: self.links.epoch() }
     }
 
     /// Open connections, those with `tag` only if one is given.
@@ -147,7 +170,7 @@ impl Shell {
     }
 
     /// After a wake, brings in the connections that have had no event yet.
-    fn complete_links(&self) {
+    pub(crate) fn complete_links(&self) {
         if self.links.is_complete() {
             return;
         }

@@ -6,6 +6,8 @@ use serde::de::DeserializeOwned;
 
 use crate::host::{HostError, Rows, SqlValue, Store};
 
+pub(crate) mod cells;
+pub(crate) mod migrate;
 mod row;
 
 /// Largest integer that a query takes or returns, either sign: 2⁵³ − 1.

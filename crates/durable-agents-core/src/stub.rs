@@ -3,20 +3,26 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use futures::future::LocalBoxFuture;
 use http::{HeaderName, HeaderValue};
 
 use crate::agent::Agent;
-use crate::host::{Host, HostError, Placement, Target};
+use crate::host::{HostError, Level, Placement, Target};
 use crate::http::{Request, Response};
+use crate::instance::Entity;
+use crate::rpc::{Answer, CALL_HEADER, Calling, Remote, Stub, Trace, Transport, request_of};
 
 /// Header that carries props from the router or a stub to the object; never let in from outside.
 pub const PROPS_HEADER: HeaderName = HeaderName::from_static("x-agents-lifecycle-props");
 
 /// Headers with a meaning between router and object, which a client must not set.
-pub const INTERNAL_HEADERS: [HeaderName; 6] = [
+pub const INTERNAL_HEADERS: [HeaderName; 7] = [
+    CALL_HEADER,
     PROPS_HEADER,
     HeaderName::from_static("x-cf-agents-subagent-url"),
     HeaderName::from_static("x-partykit-namespace"),
@@ -54,17 +60,22 @@ pub(crate) fn decode_props(value: &str) -> Result<String, PropsError> {
 pub(crate) struct PropsError;
 
 /// An agent in another object, or in this one.
+///
+/// Its callable methods are methods of the stub, once the trait that `#[callable]` makes is in scope: `ChatCalls` for `Chat`.
 pub struct AgentStub<B: Agent> {
-    host: Rc<dyn Host>,
+    caller: Rc<dyn Entity>,
+    // What the caller itself serves.
+    trace: Option<Rc<Trace>>,
     target: Target,
     props: Option<HeaderValue>,
+    timeout: Duration,
     agent: PhantomData<fn() -> B>,
 }
 
 impl<B: Agent> AgentStub<B> {
-    pub(crate) fn new(host: Rc<dyn Host>, binding: &str, name: &str) -> Self {
+    pub(crate) fn new(caller: Rc<dyn Entity>, trace: Option<Rc<Trace>>, binding: &str, name: &str) -> Self {
         let target = Target { binding: binding.to_owned(), name: name.to_owned(), placement: Placement::default() };
-        Self { host, target, props: None, agent: PhantomData }
+        Self { caller, trace, target, props: None, timeout: Remote::TIMEOUT, agent: PhantomData }
     }
 
     /// The same agent under another binding than its class name.
@@ -90,6 +101,13 @@ impl<B: Agent> AgentStub<B> {
         Ok(self)
     }
 
+    /// How long a call of a method waits for its answer. Default 30 seconds. [`fetch`](Self::fetch) has no limit of its own.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
     /// Name of the instance.
     pub fn name(&self) -> &str {
         &self.target.name
@@ -105,10 +123,44 @@ impl<B: Agent> AgentStub<B> {
         for name in INTERNAL_HEADERS {
             request.remove_header(name);
         }
+        self.send(request).await
+    }
+
+    fn send(&self, mut request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>> {
         if let Some(props) = &self.props {
             request.set_header(PROPS_HEADER, props.clone());
         }
-        self.host.fetch_agent(&self.target, request).await
+        self.caller.shell().host.fetch_agent(&self.target, request)
+    }
+}
+
+impl<B: Agent> Stub for AgentStub<B> {
+    type Agent = B;
+
+    fn call_method<'w>(&'w self, method: &'w str, args: Result<String, serde_json::Error>) -> Calling<'w, Answer> {
+        let shell = self.caller.shell();
+        let trace = Trace::of(self.trace.as_ref(), shell.hop(), || shell.uuid());
+        let origin = format!("agent={} instance={:?} ", shell.class, shell.name());
+        Box::pin(Remote::within(&self.target, self.timeout, trace, origin).call(self, method, args))
+    }
+}
+
+impl<B: Agent> Transport for AgentStub<B> {
+    fn send(&self, header: HeaderValue, args: String) -> LocalBoxFuture<'_, Result<(u16, Bytes), HostError>> {
+        let sent = self.send(request_of(header, args));
+        Box::pin(async move {
+            let response = sent.await?;
+            let body = response.body.bytes().await.map_err(|error| HostError::new(error.to_string()))?;
+            Ok((response.status.as_u16(), body))
+        })
+    }
+
+    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'_, ()> {
+        self.caller.shell().host.sleep(duration)
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        self.caller.shell().host.log(level, line);
     }
 }
 

@@ -9,11 +9,17 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::agent::Agent;
 use crate::context::Context;
 use crate::error::Result;
+use crate::host::HostError;
+use crate::retry::{RetryOptions, RetryOptionsError};
+use crate::schedule::CronError;
+use crate::sql::MAX_VALUE_BYTES;
 
 /// Name of a method of `A` that takes a payload `P`.
 ///
@@ -42,9 +48,23 @@ impl<A, P> Callback<A, P> {
     }
 }
 
+impl<A> Callback<A, ()> {
+    /// [`Context::destroy`] as a callback: an agent that ends itself at a time of its choice.
+    pub const DESTROY: Self = Self::new(DESTROY);
+}
+
+/// Name of the callback that every agent has.
+pub(crate) const DESTROY: &str = "destroy";
+
 impl<A, P> Clone for Callback<A, P> {
     fn clone(&self) -> Self {
         Self { name: self.name.clone(), types: PhantomData }
+    }
+}
+
+impl<A, P> From<&Self> for Callback<A, P> {
+    fn from(callback: &Self) -> Self {
+        callback.clone()
     }
 }
 
@@ -109,12 +129,23 @@ pub struct Run {
 }
 
 /// What caused a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RunOrigin {
     /// A schedule.
     Schedule,
     /// An item of the queue.
     Queue,
+}
+
+impl RunOrigin {
+    /// Its name on disk and in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Schedule => "schedule",
+            Self::Queue => "queue",
+        }
+    }
 }
 
 /// A stored payload does not fit the type that its callback takes now.
@@ -123,4 +154,75 @@ pub enum RunOrigin {
 pub struct PayloadError {
     /// What does not fit, and where.
     pub reason: String,
+}
+
+/// Why something was not scheduled or queued, or could not be looked up. Nothing has changed then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The agent has no callback of that name.
+    #[error("this.{name} is not a function")]
+    NoSuchCallback {
+        /// The name.
+        name: String,
+    },
+    /// An interval of zero or less, or none that is a number.
+    #[error("intervalSeconds must be a positive number")]
+    IntervalNotPositive,
+    /// An interval beyond [`MAX_INTERVAL_SECONDS`](crate::schedule::MAX_INTERVAL_SECONDS).
+    #[error("intervalSeconds cannot exceed {} seconds (30 days)", crate::schedule::MAX_INTERVAL_SECONDS)]
+    IntervalTooLong,
+    /// The cron text is none, or never matches.
+    #[error(transparent)]
+    Cron(#[from] CronError),
+    /// The retry options make no sense.
+    #[error(transparent)]
+    Retry(#[from] RetryOptionsError),
+    /// The payload cannot be written as JSON.
+    #[error("payload cannot be written as JSON: {reason}")]
+    Payload {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The payload is larger than a row may be.
+    #[error("payload is {size_bytes} bytes of JSON, limit is {limit_bytes}")]
+    PayloadTooLarge {
+        /// Its size, in bytes of JSON.
+        size_bytes: usize,
+        /// What a row may hold.
+        limit_bytes: usize,
+    },
+    /// The agent is being destroyed.
+    #[error("the agent is being destroyed")]
+    Destroyed,
+    /// Storage failed.
+    #[error("storage failed: {0}")]
+    Store(#[from] HostError),
+}
+
+/// Largest payload, in bytes of JSON: what a row may hold, less what stands beside it.
+pub const MAX_PAYLOAD_BYTES: usize = MAX_VALUE_BYTES - 16 * 1_024;
+
+/// Writes a payload as it is stored.
+pub(crate) fn payload_json(payload: &impl Serialize) -> Result<String, TaskError> {
+    let json = serde_json::to_string(payload).map_err(|wrong| TaskError::Payload { reason: wrong.to_string() })?;
+    if json.len() > MAX_PAYLOAD_BYTES {
+        return Err(TaskError::PayloadTooLarge { size_bytes: json.len(), limit_bytes: MAX_PAYLOAD_BYTES });
+    }
+    Ok(json)
+}
+
+/// A stored payload as a value; a text that is no JSON as a string.
+pub(crate) fn payload_value(json: Option<&str>) -> Value {
+    json.map_or(Value::Null, |json| serde_json::from_str(json).unwrap_or_else(|_| json.into()))
+}
+
+/// Stored retry options; those that cannot be read count for nothing.
+pub(crate) fn stored_retry(json: Option<&str>) -> Option<RetryOptions> {
+    serde_json::from_str(json?).ok()
+}
+
+/// Retry options as they are stored.
+pub(crate) fn retry_json(retry: Option<RetryOptions>) -> Option<String> {
+    retry.and_then(|retry| serde_json::to_string(&retry).ok())
 }

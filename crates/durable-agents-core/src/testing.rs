@@ -51,6 +51,8 @@
 //!   the clock goes on before the next one.
 //! - What an object writes between two await points reaches its disk together. What it sends is held back until then, as by the
 //!   platform's output gate, so that nobody hears of what a crash undoes.
+//! - An alarm goes off when [`MemoryHost::advance`] comes to its time. One that fails is repeated after 2 s, then after twice as long
+//!   each time, six times at most.
 //! - An object that is busy, because a hook waits, is not evicted.
 
 #![allow(

@@ -1,4 +1,4 @@
-//! Methods that clients call, where the dispatch in the core decides: checks C101, C115–C118, C120–C124, C130, C133, C134, C136, C137.
+//! Methods that clients call, where the dispatch in the core decides: checks C101, C115–C124, C130, C133, C134, C136, C137.
 
 #![allow(
     clippy::expect_used,
@@ -14,6 +14,7 @@ use std::time::Duration;
 use common::{agent, note, notes};
 use durable_agents_core::http::Request;
 use durable_agents_core::rpc::{Callable, answer};
+use durable_agents_core::task::Handler;
 use durable_agents_core::testing::{MemoryHost, for_every_eviction};
 use durable_agents_core::{Connection, Context, Message, Result, bail};
 use serde_json::{Value, json};
@@ -24,35 +25,57 @@ agent!(Desk: u32, (), ();
     }
 
     fn callables() -> &'static [Callable<Self>] {
+        const {
         &[
-            Callable { name: "add", call: |call| Box::pin(async move {
+            Callable::new("add", |call| Box::pin(async move {
                 answer(&(call.args.get::<i64>(0, "a")? + call.args.get::<i64>(1, "b")?))
-            }) },
-            Callable { name: "nothing", call: |_| Box::pin(async { Ok(None) }) },
-            Callable { name: "null", call: |_| Box::pin(async { answer(&()) }) },
-            Callable { name: "fail", call: |_| Box::pin(async { bail!("the shop \"is\" closed") }) },
-            Callable { name: "panic", call: |_| Box::pin(async { panic!("no hunter2") }) },
-            Callable { name: "query", call: |call| Box::pin(async move {
+            })),
+            Callable::new("nothing", |_| Box::pin(async { Ok(None) })),
+            Callable::new("null", |_| Box::pin(async { answer(&()) })),
+            Callable::new("fail", |_| Box::pin(async { bail!("the shop \"is\" closed") })),
+            Callable::new("panic", |_| Box::pin(async { panic!("no hunter2") })),
+            Callable::new("query", |call| Box::pin(async move {
                 call.cx.sql("SELECT password FROM users", ()).execute()?;
                 Ok(None)
-            }) },
-            Callable { name: "unwritable", call: |_| Box::pin(async {
+            })),
+            Callable::new("unwritable", |_| Box::pin(async {
                 answer(&std::collections::BTreeMap::from([((1, 2), 3)]))
-            }) },
-            Callable { name: "wait", call: |call| Box::pin(async move {
+            })),
+            Callable::new("wait", |call| Box::pin(async move {
                 let delay_ms = call.args.get(0, "delay_ms")?;
                 call.cx.sleep(Duration::from_millis(delay_ms)).await;
                 note(format!("waited {delay_ms}"));
                 answer(&delay_ms)
-            }) },
-            Callable { name: "increment", call: |call| Box::pin(async move {
+            })),
+            Callable::new("increment", |call| Box::pin(async move {
                 note("before the set");
                 call.cx.update_state(|count| *count += 1)?;
                 answer(&*call.cx.state()?)
-            }) },
-            Callable { name: "read", call: |call| Box::pin(async move { answer(&*call.cx.state()?) }) },
-            Callable { name: "who", call: |call| Box::pin(async move { answer(&call.connection.id()) }) },
+            })),
+            Callable::new("read", |call| Box::pin(async move { answer(&*call.cx.state()?) })),
+            Callable::new("erase", |_| Box::pin(async {
+                note("erased");
+                Ok(None)
+            })).scope("admin"),
+            Callable::new("who", |call| Box::pin(async move { answer(&call.cx.caller().map(|caller| caller.id().to_owned())) })),
         ]
+        }
+    }
+
+    fn uncallable() -> &'static [&'static str] {
+        &["tidy"]
+    }
+
+    fn callbacks() -> &'static [Handler<Self>] {
+        &[Handler { name: "remind", run: |_| Box::pin(async { Ok(()) }) }]
+    }
+
+    async fn has_scope(&self, cx: &Context<Self>, connection: &Connection<Self>, scope: &str) -> Result<bool> {
+        cx.sleep(Duration::ZERO).await;
+        if connection.uri().contains("expired") {
+            bail!("the token has expired");
+        }
+        Ok(connection.uri().ends_with(&format!("?scope={scope}")))
     }
 
     async fn should_connection_be_readonly(&self, _: &Context<Self>, _: &Connection<Self>, request: &Request) -> Result<bool> {
@@ -82,6 +105,7 @@ fn c115_c116_c117_c118_c120_c122_replies_are_byte_exact() {
             ("add", json!([2, 3, "extra"]), r#"{"done":true,"id":"7","result":5,"success":true,"type":"rpc"}"#),
             ("nothing", json!([]), r#"{"done":true,"id":"7","success":true,"type":"rpc"}"#),
             ("null", json!([]), r#"{"done":true,"id":"7","result":null,"success":true,"type":"rpc"}"#),
+            ("onStart", json!([]), r#"{"error":"Method onStart is not callable","id":"7","success":false,"type":"rpc"}"#),
             ("nope", json!([]), r#"{"error":"Method nope does not exist","id":"7","success":false,"type":"rpc"}"#),
             ("on_start", json!([]), r#"{"error":"Method on_start does not exist","id":"7","success":false,"type":"rpc"}"#),
             ("fail", json!([]), r#"{"error":"the shop \"is\" closed","id":"7","success":false,"type":"rpc"}"#),
@@ -200,4 +224,79 @@ fn a_method_knows_its_caller() {
     let mut clients: Vec<_> = ["x", "y"].map(|id| object.connect(&format!("?_pk={id}"))).into();
     assert_eq!(clients[1].call("who", &json!([])), Ok(json!("y")));
     assert_eq!(clients[0].call("who", &json!([])), Ok(json!("x")));
+}
+
+#[test]
+fn c119_what_is_there_and_not_marked_is_not_callable() {
+    let host = MemoryHost::new();
+    let mut client = host.agent::<Desk>("a").connect("");
+    let members = [
+        "setState",
+        "sql",
+        "schedule",
+        "scheduleEvery",
+        "cancelSchedule",
+        "getSchedules",
+        "queue",
+        "dequeue",
+        "dequeueAll",
+        "broadcast",
+        "destroy",
+        "keepAlive",
+        "onStart",
+        "onConnect",
+        "onMessage",
+        "onClose",
+        "onError",
+        "onRequest",
+        "fetch",
+        "alarm",
+        "webSocketMessage",
+        "validateStateChange",
+        "getCallableMethods",
+    ];
+    for method in members.into_iter().chain(["tidy", "remind"]) {
+        assert_eq!(client.call(method, &json!([])), Err(format!("Method {method} is not callable")));
+    }
+    for method in ["", "nope", "toString", "__proto__", "state", "set_state", "on_start"] {
+        assert_eq!(client.call(method, &json!([])), Err(format!("Method {method} does not exist")));
+    }
+}
+
+#[test]
+fn a_scope_is_asked_for_before_anything_runs() {
+    notes();
+    let host = MemoryHost::new();
+    let object = host.agent::<Desk>("a");
+    assert_eq!(object.connect("").call("erase", &json!([])), Err("Method erase requires scope admin".to_owned()));
+    assert_eq!(object.connect("?expired").call("erase", &json!([])), Err("the token has expired".to_owned()));
+    assert_eq!(notes(), Vec::<String>::new());
+    assert_eq!(object.connect("?scope=admin").call("erase", &json!([])), Ok(Value::Null));
+    assert_eq!(notes(), ["erased"]);
+}
+
+#[test]
+fn a_reply_goes_to_the_socket_that_asked_also_when_its_id_has_been_taken_over() {
+    let host = MemoryHost::new();
+    let object = host.agent::<Desk>("a");
+    let mut old = object.connect("?_pk=me");
+    old.send(rpc("1", "wait", &json!([50])));
+    let mut new = object.connect("?_pk=me");
+    host.advance(Duration::from_millis(50));
+    assert_eq!(old.next_json()["id"], "1");
+    new.expect_no_frame();
+}
+
+#[test]
+fn the_arguments_of_a_call_are_read_from_the_message_itself() {
+    let host = MemoryHost::new();
+    let mut client = host.agent::<Desk>("a").connect("");
+    for message in [
+        r#"{"args":[2,3],"type":"rpc","id":"ü","method":"add"}"#,
+        "  {\"method\":\"add\", \"args\" : [ 2 , 3 ] , \"id\":\"\\u00fc\", \"type\":\"rpc\"}  ",
+        r#"{"args":[9,9],"type":"rpc","id":"ü","method":"add","args":[2,3]}"#,
+    ] {
+        client.send(message);
+        assert_eq!(client.texts(), [r#"{"done":true,"id":"ü","result":5,"success":true,"type":"rpc"}"#]);
+    }
 }

@@ -190,6 +190,7 @@ fn c34_c35_props_reach_the_start_and_only_that() {
 fn c36_headers_with_a_meaning_inside_are_not_let_in() {
     let host = world();
     let internal = [
+        "x-agents-call",
         "x-agents-lifecycle-props",
         "x-cf-agents-subagent-url",
         "x-partykit-props",
@@ -225,7 +226,7 @@ fn props_that_do_not_fit_are_a_failed_start() {
 #[test]
 fn c37_a_retryable_failure_is_tried_again() {
     let host = world();
-    let busy = HostError { message: "network connection lost".to_owned(), retryable: true, overloaded: false };
+    let busy = HostError { retryable: true, ..HostError::new("network connection lost") };
     let object = host.agent::<Echo>("a");
     object.fail_next_request(busy.clone());
     object.fail_next_request(busy);
@@ -242,7 +243,7 @@ fn what_is_not_retryable_or_overloaded_is_not_tried_again() {
     for (retryable, overloaded, retry) in
         [(false, false, RoutingRetry::default()), (true, true, RoutingRetry::default()), (true, false, RoutingRetry::OFF)]
     {
-        object.fail_next_request(HostError { message: "down".to_owned(), retryable, overloaded });
+        object.fail_next_request(HostError { retryable, overloaded, ..HostError::new("down") });
         let failed = host.try_route(Request::get(URL), &Options::new().retry(retry));
         assert_eq!(failed.expect_err("the platform failed").to_string(), "down");
     }

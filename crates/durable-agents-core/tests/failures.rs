@@ -74,15 +74,14 @@ impl Agent for Fragile {
     }
 
     fn callables() -> &'static [Callable<Self>] {
-        &[Callable {
-            name: "method",
-            call: |_| {
+        const {
+            &[Callable::new("method", |_| {
                 Box::pin(async {
                     step("method")?;
                     answer(&"fine")
                 })
-            },
-        }]
+            })]
+        }
     }
 
     async fn on_start(&self, _: &Context<Self>, _: Option<()>) -> Result<()> {

@@ -25,13 +25,15 @@ agent!(Counter: Value, (), ();
     }
 
     fn callables() -> &'static [Callable<Self>] {
+        const {
         &[
-            Callable { name: "set", call: |call| Box::pin(async move {
+            Callable::new("set", |call| Box::pin(async move {
                 call.cx.set_state(call.args.get(0, "next")?)?;
                 answer(&"done")
-            }) },
-            Callable { name: "get", call: |call| Box::pin(async move { answer(&*call.cx.state()?) }) },
+            })),
+            Callable::new("get", |call| Box::pin(async move { answer(&*call.cx.state()?) })),
         ]
+        }
     }
 
     fn validate_state_change(&self, _: &Context<Self>, next: &Value, _: &Source<Self>) -> Result<()> {

@@ -8,7 +8,7 @@ use syn::spanned::Spanned;
 use crate::model::AgentImpl;
 
 /// The hooks that an agent pays for only if it has them.
-const HOOKS: [&str; 11] = [
+const HOOKS: [&str; 12] = [
     "on_start",
     "on_request",
     "on_connect",
@@ -20,6 +20,7 @@ const HOOKS: [&str; 11] = [
     "should_send_protocol_messages",
     "should_connection_be_readonly",
     "on_state_changed",
+    "has_scope",
 ];
 
 /// The block, completed, and the class.
@@ -48,6 +49,23 @@ pub(crate) fn expand(mut agent: AgentImpl) -> TokenStream {
                 #default
             }
         });
+    }
+    for (table, row) in [
+        ("callables", quote!(::durable_agents::rpc::Callable<Self>)),
+        ("callbacks", quote!(::durable_agents::task::Handler<Self>)),
+        ("uncallable", quote!(&'static str)),
+    ] {
+        if !agent.defines(table) {
+            let table = format_ident!("{table}");
+            agent.block.items.push(parse_quote! {
+                fn #table() -> &'static [#row] {
+                    // What the agent's block of marked methods defines, or else what this trait does.
+                    #[allow(unused_imports)]
+                    use ::durable_agents::__private::WithoutMarkedMethods as _;
+                    Self::__an_agent_has_one_block_of_marked_methods().#table
+                }
+            });
+        }
     }
     let block = &agent.block;
     let class = class(&agent);

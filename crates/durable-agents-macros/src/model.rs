@@ -1,8 +1,11 @@
-//! What the author wrote, checked.
+//! An `impl Agent for …` block as the author wrote it, checked.
 
 use proc_macro2::TokenStream;
 use syn::spanned::Spanned;
 use syn::{Error, Ident, ImplItem, ItemImpl, Result, Type, parse2};
+
+/// Where `#[agent]` may stand.
+const PLACE: &str = "#[agent] belongs on an `impl Agent for …` block, or on an `impl` block of the agent's methods";
 
 /// An `impl Agent for Struct` block.
 pub(crate) struct AgentImpl {
@@ -14,28 +17,26 @@ pub(crate) struct AgentImpl {
 
 impl AgentImpl {
     /// Checks that the block can become a class; all complaints at once, each at its place.
-    pub(crate) fn parse(arguments: TokenStream, item: TokenStream) -> Result<Self> {
-        let block: ItemImpl =
-            parse2(item.clone()).map_err(|_| Error::new_spanned(item, "#[agent] belongs on an `impl Agent for …` block"))?;
-        let mut complaints = Vec::new();
+    pub(crate) fn parse(arguments: TokenStream, block: ItemImpl) -> Result<Self> {
+        let mut complaints = Complaints::default();
         if !arguments.is_empty() {
-            complaints.push(Error::new_spanned(arguments, "#[agent] takes no arguments"));
+            complaints.add(arguments, "#[agent] takes no arguments on an `impl Agent for …` block");
         }
         let of_trait = block.trait_.as_ref().and_then(|(_, path, _)| path.segments.last());
         if of_trait.is_none_or(|name| name.ident != "Agent") {
-            complaints.push(Error::new(block.impl_token.span(), "#[agent] belongs on an `impl Agent for …` block"));
+            complaints.push(Error::new(block.impl_token.span(), PLACE));
         }
         if !block.generics.params.is_empty() {
-            complaints.push(Error::new_spanned(&block.generics, "an agent has no type parameters: a class cannot have any"));
+            complaints.add(&block.generics, "an agent has no type parameters: a class cannot have any");
         }
         let name = struct_name(&block.self_ty);
         if name.is_none() {
-            complaints.push(Error::new_spanned(&block.self_ty, "an agent is a plain struct of this module"));
+            complaints.add(&block.self_ty, "an agent is a plain struct of this module");
         }
-        match (complaints.into_iter().reduce(combined), name) {
-            (None, Some(name)) => Ok(Self { block, name }),
-            (Some(complaint), _) => Err(complaint),
-            (None, None) => Err(Error::new_spanned(&block.self_ty, "an agent is a plain struct of this module")),
+        complaints.into_result()?;
+        match name {
+            Some(name) => Ok(Self { block, name }),
+            None => Err(Error::new_spanned(&block.self_ty, "an agent is a plain struct of this module")),
         }
     }
 
@@ -50,14 +51,36 @@ impl AgentImpl {
     }
 }
 
-fn struct_name(ty: &Type) -> Option<Ident> {
+/// The name of a type that is one identifier.
+pub(crate) fn struct_name(ty: &Type) -> Option<Ident> {
     match ty {
         Type::Path(path) if path.qself.is_none() => path.path.get_ident().cloned(),
         _ => None,
     }
 }
 
-fn combined(mut first: Error, second: Error) -> Error {
-    first.combine(second);
-    first
+/// The block that the attribute stands on.
+pub(crate) fn impl_block(item: TokenStream) -> Result<ItemImpl> {
+    parse2(item.clone()).map_err(|_| Error::new_spanned(item, PLACE))
+}
+
+/// Everything that is wrong with a block, to be said at once.
+#[derive(Default)]
+pub(crate) struct Complaints(Option<Error>);
+
+impl Complaints {
+    pub(crate) fn push(&mut self, complaint: Error) {
+        match &mut self.0 {
+            Some(first) => first.combine(complaint),
+            None => self.0 = Some(complaint),
+        }
+    }
+
+    pub(crate) fn add(&mut self, place: impl quote::ToTokens, text: &str) {
+        self.push(Error::new_spanned(place, text));
+    }
+
+    pub(crate) fn into_result(self) -> Result<()> {
+        self.0.map_or(Ok(()), Err)
+    }
 }

@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
-use durable_agents_core::host::{HostError, Placement};
+use bytes::Bytes;
+use durable_agents_core::host::{HostError, Level, Placement, Target};
 use durable_agents_core::http::HeaderValue;
 use durable_agents_core::route::{Delivery, Route, RoutingRetry, deliver};
-use durable_agents_core::{Agent, encode_props};
+use durable_agents_core::rpc::{Answer, Calling, Remote, Stub, Transport, request_of};
+use durable_agents_core::{Agent, PROPS_HEADER, encode_props};
+use futures::future::LocalBoxFuture;
 use worker::{Env, Request, Response};
 
 use crate::router::Worker;
@@ -31,21 +35,23 @@ use crate::workerd;
 pub fn get_agent_by_name<A: Agent>(env: &Env, name: &str) -> AgentByName<A> {
     AgentByName {
         env: env.clone(),
-        route: Route { binding: A::CLASS.to_owned(), name: name.to_owned() },
-        placement: Placement::default(),
+        target: Target { binding: A::CLASS.to_owned(), name: name.to_owned(), placement: Placement::default() },
         props: None,
+        timeout: Remote::TIMEOUT,
         retry: RoutingRetry::default(),
         agent: PhantomData,
     }
 }
 
 /// The worker's way to one agent; see [`get_agent_by_name`]. Inside an agent it is [`Context::agent`](crate::Context::agent).
-#[must_use = "nothing is sent before `fetch`"]
+///
+/// Its callable methods are methods of this, once the trait that [`#[callable]`](macro@crate::callable) makes is in scope.
+#[must_use = "nothing is sent before `fetch` or a call"]
 pub struct AgentByName<A: Agent> {
     env: Env,
-    route: Route,
-    placement: Placement,
+    target: Target,
     props: Option<HeaderValue>,
+    timeout: Duration,
     retry: RoutingRetry,
     agent: PhantomData<fn() -> A>,
 }
@@ -53,13 +59,13 @@ pub struct AgentByName<A: Agent> {
 impl<A: Agent> AgentByName<A> {
     /// The same agent under another binding than its class name.
     pub fn bound_as(mut self, binding: &str) -> Self {
-        binding.clone_into(&mut self.route.binding);
+        binding.clone_into(&mut self.target.binding);
         self
     }
 
     /// The same agent, placed. In another jurisdiction the same name is another instance.
     pub fn placed(mut self, placement: Placement) -> Self {
-        self.placement = placement;
+        self.target.placement = placement;
         self
     }
 
@@ -72,7 +78,14 @@ impl<A: Agent> AgentByName<A> {
         Ok(self)
     }
 
-    /// How often to try again where the platform says that it may help. Default: three attempts.
+    /// How long a call of a method waits for its answer. Default 30 seconds. [`fetch`](Self::fetch) has no limit of its own.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How often [`fetch`](Self::fetch) tries again where the platform says that it may help. Default: three attempts. A call of a
+    /// method is made once: whether it has run already is not known.
     pub fn retry(mut self, retry: RoutingRetry) -> Self {
         self.retry = retry;
         self
@@ -84,9 +97,10 @@ impl<A: Agent> AgentByName<A> {
     /// [`HostError`] as the last attempt met it. An answer with an error status is no error.
     pub async fn fetch(&self, request: &Request) -> Result<Response, HostError> {
         workerd::install_hook();
+        let Target { binding, name, placement } = &self.target;
         let delivery = Delivery {
-            route: &self.route,
-            placement: &self.placement,
+            route: &Route { binding: binding.clone(), name: name.clone() },
+            placement,
             props: self.props.as_ref(),
             retry: self.retry,
             on_retry: None,
@@ -95,9 +109,43 @@ impl<A: Agent> AgentByName<A> {
     }
 }
 
+impl<A: Agent> Stub for AgentByName<A> {
+    type Agent = A;
+
+    fn call_method<'w>(&'w self, method: &'w str, args: Result<String, serde_json::Error>) -> Calling<'w, Answer> {
+        workerd::install_hook();
+        let mut random = [0; 16];
+        workerd::fill_random(&mut random);
+        Box::pin(Remote::new(&self.target, self.timeout, random).call(self, method, args))
+    }
+}
+
+impl<A: Agent> Transport for AgentByName<A> {
+    fn send(&self, header: HeaderValue, args: String) -> LocalBoxFuture<'_, Result<(u16, Bytes), HostError>> {
+        let mut request = request_of(header, args);
+        if let Some(props) = &self.props {
+            request.set_header(PROPS_HEADER, props.clone());
+        }
+        let sent = workerd::fetch(self.env.as_ref(), &self.target, request);
+        Box::pin(async move {
+            let response = sent.await?;
+            let body = response.body.bytes().await.map_err(|error| HostError::new(error.to_string()))?;
+            Ok((response.status.as_u16(), body))
+        })
+    }
+
+    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'_, ()> {
+        workerd::sleep(duration)
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        workerd::write_log(level, line);
+    }
+}
+
 impl<A: Agent> fmt::Debug for AgentByName<A> {
     // Props may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AgentByName({} {:?})", self.route.binding, self.route.name)
+        write!(f, "AgentByName({} {:?})", self.target.binding, self.target.name)
     }
 }

@@ -37,6 +37,7 @@
 //! - `testing` (feature `testing`) is the world in which agents run under plain `cargo test`.
 
 mod client;
+mod marked;
 mod platform;
 mod router;
 mod workerd;
@@ -46,32 +47,50 @@ pub use durable_agents_core::route::{Cors, RetryError, RetryNotice, Route, Routi
 #[cfg(feature = "testing")]
 pub use durable_agents_core::testing;
 pub use durable_agents_core::{
-    Agent, AgentOptions, AgentStub, AttachmentError, Close, Connection, ConnectionError, Context, Data, Error, Hooks,
-    MAX_ATTACHMENT_BYTES, MAX_STATE_BYTES, MAX_TAG_BYTES, MAX_TAGS, Message, PanicError, Payload, Result, Source, StateError,
-    TagError, Tags, bail, close, error, host, http, rpc, sql,
+    Agent, AgentOptions, AgentStub, AttachmentError, Callback, Close, Connection, ConnectionError, Context, Data, DeadLetter,
+    Error, Hooks, KeepAlive, MAX_ATTACHMENT_BYTES, MAX_DEAD_LETTERS, MAX_PAYLOAD_BYTES, MAX_STATE_BYTES, MAX_TAG_BYTES,
+    MAX_TAGS, Message, PanicError, Payload, PayloadError, QueueItem, Result, RetryOptions, RetryOptionsError, Run, Schedule,
+    ScheduleFilter, ScheduleKind, ScheduleOptions, Source, StateError, TagError, Tags, TaskError, When, bail, close, error,
+    host, http, rpc, schedule, sql, task,
 };
 pub use durable_agents_core::{INTERNAL_HEADERS, PROPS_HEADER, encode_props};
-pub use durable_agents_macros::agent;
+pub use durable_agents_macros::{agent, callable, callback};
 pub use platform::Platform;
 pub use router::{Before, RouteOptions, route_agent_request};
 
-// The README's examples compile.
+// The examples of the README and of the manual compile.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/schedules.md")]
+struct Schedules;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/queue.md")]
+struct Queue;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/calls.md")]
+struct Calls;
 
 /// What `#[agent]` expands to uses these. No part of the interface.
 #[doc(hidden)]
 pub mod __private {
     pub use wasm_bindgen;
 
+    pub use crate::marked::WithoutMarkedMethods;
     pub use crate::workerd::Object;
 }
 
 /// What an agent's file usually needs.
 pub mod prelude {
     pub use crate::http::{Method, Request, Response, StatusCode};
+    pub use crate::rpc::{CallError, Stream};
+    pub use crate::task::{Callback, Run};
     pub use crate::{
-        Agent, AgentOptions, Close, Connection, Context, Error, Message, Platform, Result, Source, agent, bail, error,
+        Agent, AgentOptions, Close, Connection, Context, Error, Message, Platform, Result, RetryOptions, ScheduleOptions,
+        Source, When, agent, bail, callable, callback, error,
     };
 }

@@ -12,7 +12,7 @@ mod sys;
 mod timer;
 
 pub(crate) use convert::{binding_names, host_error, namespace_stub};
-pub(crate) use host::{WorkerHost, write_log};
+pub(crate) use host::{WorkerHost, fetch, fill_random, write_log};
 pub use object::Object;
 pub(crate) use panic::install_hook;
 pub(crate) use timer::sleep;

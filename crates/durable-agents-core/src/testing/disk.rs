@@ -63,6 +63,18 @@ impl Disk {
         Ok(Rows { columns, rows, written: self.connection.total_changes() - changes_before })
     }
 
+    /// Drops everything, as the platform does.
+    pub(super) fn delete_all(&self, atomic: bool) -> Result<(), HostError> {
+        let named =
+            "SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+        for row in self.run(named, &[], atomic)?.rows {
+            if let [SqlValue::Text(kind), SqlValue::Text(name)] = row.as_slice() {
+                self.run(&format!("DROP {kind} \"{}\"", name.replace('"', "\"\"")), &[], atomic)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn commit(&self) -> Result<(), HostError> {
         self.end("COMMIT")
     }

@@ -96,6 +96,35 @@ impl Host for ObjectHost {
         })
     }
 
+    fn alarm(&self) -> LocalBoxFuture<'static, Result<Option<u64>, HostError>> {
+        let alarm = self.storage.call(|slot| {
+            let changed = slot.next_alarm.take();
+            slot.next_alarm.set(changed);
+            Ok(changed.unwrap_or(slot.alarm.get()))
+        });
+        Box::pin(std::future::ready(alarm))
+    }
+
+    fn delete_all(&self) -> LocalBoxFuture<'static, Result<(), HostError>> {
+        let deleted = self.storage.call(|slot| {
+            slot.next_alarm.set(Some(None));
+            slot.disk.delete_all(slot.in_turn.get())
+        });
+        let on_disk = self.sleep(Duration::ZERO);
+        Box::pin(async move {
+            deleted?;
+            on_disk.await;
+            Ok(())
+        })
+    }
+
+    fn abort(&self, reason: &str) {
+        if let Some((world, slot)) = self.here() {
+            world.write_log(Level::Debug, &format!("{} {:?} is aborted: {reason}", slot.target.binding, slot.target.name));
+            slot.aborted.set(true);
+        }
+    }
+
     fn sockets(&self, tag: Option<&str>) -> Result<Vec<Rc<dyn Socket>>, HostError> {
         let slot = self.storage.slot().ok_or_else(reset)?;
         let pipes = slot.pipes.borrow();
@@ -321,6 +350,12 @@ impl Object {
     /// Crashes the object at that point, counted from now, once.
     pub fn crash_at(&self, point: CrashPoint) {
         self.slot.set_crash_point(Some(point));
+    }
+
+    /// Sets its alarm behind the agent's back, in Unix milliseconds, or takes it away.
+    pub fn set_alarm_ms(&self, at_ms: Option<u64>) {
+        self.world.run_until_idle();
+        self.slot.alarm.set(at_ms);
     }
 
     /// How often it has crashed.

@@ -29,6 +29,12 @@ const START_MS: u64 = 1_700_000_000_000;
 /// Steps without rest after which something turns in a circle.
 const MAX_STEPS: u32 = 1_000_000;
 
+/// How often an alarm that fails is repeated, and after how long for the first time; each time after twice as long.
+///
+/// Source: <https://developers.cloudflare.com/durable-objects/api/alarms/>
+const MAX_ALARM_RETRIES: u32 = 6;
+const FIRST_ALARM_RETRY_MS: u64 = 2_000;
+
 /// Makes the runtime of one class.
 pub(super) type Make = fn(Rc<dyn Host>) -> Runtime;
 
@@ -72,6 +78,9 @@ pub(super) struct Slot {
     pub(super) alarm: Cell<Option<u64>>,
     // What the current turn made of the alarm.
     pub(super) next_alarm: Cell<Option<Option<u64>>>,
+    // How often the handler of the current alarm has failed, while one runs or is to run again.
+    alarm_failures: Cell<u32>,
+    is_alarm_running: Cell<bool>,
     pub(super) failures: RefCell<VecDeque<HostError>>,
     runtime: RefCell<Option<Runtime>>,
     awake: Cell<Option<u64>>,
@@ -81,6 +90,8 @@ pub(super) struct Slot {
     pub(super) in_turn: Cell<bool>,
     // It crashed within this turn: nothing it does counts any more.
     pub(super) dying: Cell<bool>,
+    // It wants to be reset at the end of this turn.
+    pub(super) aborted: Cell<bool>,
     outbox: RefCell<Vec<Effect>>,
     pub(super) crash_at: Cell<Option<CrashPoint>>,
     pub(super) storage_calls: Cell<u64>,
@@ -232,7 +243,8 @@ impl World {
         }
         let bindings = self.bindings.borrow();
         let Some((_, make)) = bindings.iter().find(|(bound, _)| bound == binding) else {
-            return Err(HostError::new(format!("no agent is bound as {binding}: call MemoryHost::bind first")));
+            let message = format!("no agent is bound as {binding}: call MemoryHost::bind first");
+            return Err(HostError { unbound: true, ..HostError::new(message) });
         };
         let slot = Rc::new(Slot {
             world: Rc::downgrade(self),
@@ -242,6 +254,8 @@ impl World {
             pipes: RefCell::default(),
             alarm: Cell::default(),
             next_alarm: Cell::default(),
+            alarm_failures: Cell::default(),
+            is_alarm_running: Cell::default(),
             failures: RefCell::default(),
             runtime: RefCell::default(),
             awake: Cell::default(),
@@ -249,6 +263,7 @@ impl World {
             crashes: Cell::default(),
             in_turn: Cell::default(),
             dying: Cell::default(),
+            aborted: Cell::default(),
             outbox: RefCell::default(),
             crash_at: Cell::default(),
             storage_calls: Cell::default(),
@@ -315,7 +330,9 @@ impl World {
 
     fn next_alarm(&self) -> Option<(u64, Rc<Slot>)> {
         let slots = self.slots.borrow();
-        slots.iter().filter_map(|slot| Some((slot.alarm.get()?, Rc::clone(slot)))).min_by_key(|(at_ms, _)| *at_ms)
+        // One that is set while its handler runs waits for the end of it.
+        let waiting = slots.iter().filter(|slot| !slot.is_alarm_running.get());
+        waiting.filter_map(|slot| Some((slot.alarm.get()?, Rc::clone(slot)))).min_by_key(|(at_ms, _)| *at_ms)
     }
 
     /// When something happens by itself next.
@@ -358,6 +375,7 @@ impl World {
         }
         if let Some((_, slot)) = self.next_alarm().filter(|(at_ms, _)| *at_ms <= now_ms) {
             slot.alarm.set(None);
+            slot.is_alarm_running.set(true);
             self.push_event(slot, Event::Alarm);
             return true;
         }
@@ -438,9 +456,32 @@ impl World {
                     }
                 }
             }
-            // The runtime has no method for it yet: that the object wakes is all there is to see.
-            Event::Alarm => drop(self.wake(slot)),
+            Event::Alarm => {
+                let (runtime, _) = self.wake(slot);
+                let (world, owner) = (Rc::downgrade(self), Rc::clone(slot));
+                let work = async move {
+                    let outcome = runtime.alarm().await;
+                    if let (Err(error), Some(world)) = (&outcome, world.upgrade()) {
+                        world.write_log(Level::Error, &format!("{}: the alarm has failed: {error:#}", owner.label()));
+                    }
+                    let ended = Rc::clone(&owner);
+                    owner.emit(move |world| world.end_alarm(&ended, outcome.is_ok()));
+                };
+                self.spawn(slot, "alarm".to_owned(), Box::pin(work));
+            }
         }
+    }
+
+    /// One that has failed is repeated, unless it was set again in the meantime.
+    fn end_alarm(&self, slot: &Slot, succeeded: bool) {
+        slot.is_alarm_running.set(false);
+        let failures = slot.alarm_failures.get();
+        if succeeded || slot.alarm.get().is_some() || failures >= MAX_ALARM_RETRIES {
+            slot.alarm_failures.set(0);
+            return;
+        }
+        slot.alarm_failures.set(failures + 1);
+        slot.alarm.set(Some(self.now_ms.get() + (FIRST_ALARM_RETRY_MS << failures)));
     }
 
     fn fetch(
@@ -528,6 +569,10 @@ impl World {
         for effect in slot.outbox.take() {
             effect(self);
         }
+        if slot.aborted.replace(false) {
+            self.reset(slot);
+            return false;
+        }
         true
     }
 
@@ -535,6 +580,10 @@ impl World {
     pub(super) fn crash(&self, slot: &Rc<Slot>) {
         slot.crash_at.set(None);
         slot.crashes.set(slot.crashes.get() + 1);
+        self.reset(slot);
+    }
+
+    fn reset(&self, slot: &Rc<Slot>) {
         slot.awake.set(None);
         slot.disk.rollback();
         slot.next_alarm.set(None);
@@ -550,6 +599,10 @@ impl World {
         drop(slot.runtime.take());
         slot.outbox.take();
         slot.dying.set(false);
+        slot.aborted.set(false);
+        if slot.is_alarm_running.get() {
+            self.end_alarm(slot, false);
+        }
     }
 
     /// Whether work of that object is under way.
@@ -611,5 +664,5 @@ pub(super) fn never<T: 'static>() -> LocalBoxFuture<'static, T> {
 
 /// What a caller is told when the object it has called is gone.
 pub(super) fn reset() -> HostError {
-    HostError::new(object::RESET)
+    HostError { reset: true, ..HostError::new(object::RESET) }
 }

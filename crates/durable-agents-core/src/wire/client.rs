@@ -25,7 +25,8 @@ pub(crate) enum ClientFrame<'a> {
 pub(crate) struct Call<'a> {
     pub(crate) id: Cow<'a, str>,
     pub(crate) method: Cow<'a, str>,
-    pub(crate) args: Vec<&'a RawValue>,
+    // A JSON array, not looked into.
+    pub(crate) args: &'a RawValue,
 }
 
 /// Tells protocol frames from the agent's own messages.
@@ -62,7 +63,7 @@ impl<'a> Envelope<'a> {
             RPC => Some(ClientFrame::Rpc(Call {
                 id: string(self.id?)?,
                 method: string(self.method?)?,
-                args: serde_json::from_str(self.args?.get()).ok()?,
+                args: self.args.filter(|args| args.get().starts_with('['))?,
             })),
             _ => None,
         }
@@ -188,7 +189,7 @@ mod tests {
             panic!("not a call")
         };
         assert_eq!((&*call.id, &*call.method), ("a\"b", "add"));
-        assert_eq!(call.args.iter().map(|arg| arg.get()).collect::<Vec<_>>(), ["2", r#"{"x":[1]}"#, r#""\ud800""#]);
+        assert_eq!(call.args.get(), r#"[2, {"x":[1]}, "\ud800"]"#);
     }
 
     #[test]

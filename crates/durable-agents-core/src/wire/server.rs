@@ -56,6 +56,15 @@ pub(crate) fn connect_error(error: &str) -> String {
 
 /// The final answer to a call; no `result` key for a method that returns nothing.
 pub(crate) fn rpc_result(id: &str, result: Option<&RawValue>) -> String {
+    rpc_success(id, result, true)
+}
+
+/// One of several answers to a call, not the last.
+pub(crate) fn rpc_chunk(id: &str, chunk: &RawValue) -> String {
+    rpc_success(id, Some(chunk), false)
+}
+
+fn rpc_success(id: &str, result: Option<&RawValue>, done: bool) -> String {
     #[derive(Serialize)]
     struct RpcResult<'a> {
         done: bool,
@@ -65,7 +74,7 @@ pub(crate) fn rpc_result(id: &str, result: Option<&RawValue>) -> String {
         success: bool,
         r#type: &'static str,
     }
-    text(&RpcResult { done: true, id, result, success: true, r#type: RPC })
+    text(&RpcResult { done, id, result, success: true, r#type: RPC })
 }
 
 /// A call failed.
@@ -108,6 +117,7 @@ mod tests {
         let five = RawValue::from_string("5".to_owned()).expect("JSON");
         assert_eq!(rpc_result("7f", Some(&five)), r#"{"done":true,"id":"7f","result":5,"success":true,"type":"rpc"}"#);
         assert_eq!(rpc_result("7f", None), r#"{"done":true,"id":"7f","success":true,"type":"rpc"}"#);
+        assert_eq!(rpc_chunk("7f", &five), r#"{"done":false,"id":"7f","result":5,"success":true,"type":"rpc"}"#);
         assert_eq!(
             rpc_error("7f", "Method nope does not exist"),
             r#"{"error":"Method nope does not exist","id":"7f","success":false,"type":"rpc"}"#

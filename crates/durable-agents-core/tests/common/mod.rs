@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unused_macros, unused_imports, reason = "each test file uses a part of it")]
 
+pub(crate) mod clerk;
+
 use std::cell::RefCell;
 
 use durable_agents_core::http::{HeaderValue, Request, header};

@@ -20,6 +20,8 @@ pub(crate) fn host_error(exception: JsValue) -> HostError {
         message,
         retryable: exception.retryable().ok().flatten().unwrap_or(false),
         overloaded: exception.overloaded().ok().flatten().unwrap_or(false),
+        reset: exception.durable_object_reset().ok().flatten().unwrap_or(false),
+        unbound: false,
     }
 }
 
@@ -77,7 +79,8 @@ fn is_namespace(value: JsValue) -> bool {
 pub(crate) fn namespace_stub(env: &JsValue, target: &Target) -> Result<sys::Stub, HostError> {
     let binding = Reflect::get(env, &JsValue::from_str(&target.binding)).unwrap_or(JsValue::UNDEFINED);
     if !binding.is_object() {
-        return Err(HostError::new(format!("the worker has no Durable Object binding {:?}", target.binding)));
+        let message = format!("the worker has no Durable Object binding {:?}", target.binding);
+        return Err(HostError { unbound: true, ..HostError::new(message) });
     }
     try_namespace_stub(binding.unchecked_into(), target).map_err(host_error)
 }

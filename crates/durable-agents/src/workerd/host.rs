@@ -7,11 +7,11 @@ use std::time::Duration;
 use durable_agents_core::host::{Host, HostError, Level, Socket, Store, Target};
 use durable_agents_core::http::{Request, Response};
 use futures::future::LocalBoxFuture;
-use js_sys::Reflect;
 use js_sys::futures::JsFuture;
+use js_sys::{Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::convert::{host_error, namespace_stub, promise_of_end};
+use super::convert::{host_error, message_of, namespace_stub, promise_of_end};
 use super::socket::JsSocket;
 use super::store::SqlStore;
 use super::{body, sys, timer};
@@ -62,6 +62,40 @@ impl Host for WorkerHost {
         set.map(drop).map_err(host_error)
     }
 
+    fn alarm(&self) -> LocalBoxFuture<'static, Result<Option<u64>, HostError>> {
+        let asked = self.state.storage().and_then(|storage| storage.get_alarm());
+        Box::pin(async move {
+            let at_ms = JsFuture::from(asked.map_err(host_error)?).await.map_err(host_error)?;
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since 1970")]
+            Ok(at_ms.as_f64().map(|at_ms| at_ms as u64))
+        })
+    }
+
+    fn delete_all(&self) -> LocalBoxFuture<'static, Result<(), HostError>> {
+        let storage = self.state.storage();
+        Box::pin(async move {
+            let storage = storage.map_err(host_error)?;
+            let deleted = storage.delete_all().map_err(host_error)?;
+            // Before compatibility date 2026-02-24 the alarm is not part of it.
+            let alarm = storage.delete_alarm().map_err(host_error)?;
+            JsFuture::from(deleted).await.map_err(host_error)?;
+            JsFuture::from(Promise::resolve(&alarm)).await.map_err(host_error)?;
+            let on_disk = storage.sync().map_err(host_error)?;
+            JsFuture::from(on_disk).await.map(drop).map_err(host_error)
+        })
+    }
+
+    fn abort(&self, reason: &str) {
+        // From a timer, where no Rust is on the stack: what it holds there would stay locked for every object of the isolate.
+        let aborting = self.state.abort_method().and_then(|abort| {
+            let abort = abort.bind1(&self.state, &JsValue::from_str(reason));
+            sys::set_timeout(abort.unchecked_ref(), 0)
+        });
+        if let Err(exception) = aborting {
+            write_log(Level::Error, &format!("the object could not be reset: {}", message_of(&exception)));
+        }
+    }
+
     fn sockets(&self, tag: Option<&str>) -> Result<Vec<Rc<dyn Socket>>, HostError> {
         let sockets = match tag {
             Some(tag) => self.state.sockets_tagged(tag),
@@ -85,17 +119,22 @@ impl Host for WorkerHost {
     }
 
     fn fetch_agent(&self, target: &Target, request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>> {
-        let sent = namespace_stub(&self.env, target)
-            .and_then(|stub| stub.fetch(&body::request_to_js(request)?.into()).map_err(host_error));
-        Box::pin(async move {
-            let response = JsFuture::from(sent?).await.map_err(host_error)?;
-            Ok(body::response_from_js(response.unchecked_into()))
-        })
+        fetch(&self.env, target, request)
     }
 
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// Sends a request to an object.
+pub(crate) fn fetch(env: &JsValue, target: &Target, request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>> {
+    let sent =
+        namespace_stub(env, target).and_then(|stub| stub.fetch(&body::request_to_js(request)?.into()).map_err(host_error));
+    Box::pin(async move {
+        let response = JsFuture::from(sent?).await.map_err(host_error)?;
+        Ok(body::response_from_js(response.unchecked_into()))
+    })
 }
 
 /// Most bytes that one call of `getRandomValues` fills.

@@ -72,8 +72,14 @@ impl Object {
 
     /// `alarm`.
     pub fn alarm(&self) -> JsValue {
-        // The runtime sets no alarm yet, so one that comes is left over from other code and has nothing to do.
-        JsValue::UNDEFINED
+        let rung = self.0.runtime.alarm();
+        answer(Box::pin(async move {
+            match rung.await {
+                Ok(()) => Ok(JsValue::UNDEFINED),
+                // The platform repeats an alarm whose promise is rejected.
+                Err(error) => Err(js_sys::Error::new(&format!("{error:#}")).into()),
+            }
+        }))
     }
 }
 
@@ -93,7 +99,7 @@ fn run(work: LocalBoxFuture<'static, ()>) -> JsValue {
 fn answer(work: LocalBoxFuture<'static, Result<JsValue, JsValue>>) -> JsValue {
     match begin(work) {
         Ok(Ok(response)) => response,
-        // Not even the plain answer could be made: the promise tells the platform.
+        // Nothing that could be answered: the promise tells the platform.
         Ok(Err(exception)) => Promise::reject(&exception).into(),
         Err(rest) => promise(rest).into(),
     }

@@ -28,6 +28,10 @@ extern "C" {
 
     #[wasm_bindgen(method, catch, js_name = getWebSockets)]
     pub(crate) fn sockets_tagged(this: &State, tag: &str) -> Result<Vec<WebSocket>, JsValue>;
+
+    /// The method itself. Called, it ends the stack that it is called on, and nobody can catch that.
+    #[wasm_bindgen(method, catch, getter, js_name = abort)]
+    pub(crate) fn abort_method(this: &State) -> Result<js_sys::Function, JsValue>;
 }
 
 #[wasm_bindgen]
@@ -53,6 +57,15 @@ extern "C" {
 
     #[wasm_bindgen(method, catch, js_name = deleteAlarm)]
     pub(crate) fn delete_alarm(this: &Storage) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = getAlarm)]
+    pub(crate) fn get_alarm(this: &Storage) -> Result<js_sys::Promise, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = deleteAll)]
+    pub(crate) fn delete_all(this: &Storage) -> Result<js_sys::Promise, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn sync(this: &Storage) -> Result<js_sys::Promise, JsValue>;
 }
 
 #[wasm_bindgen]
@@ -191,6 +204,9 @@ extern "C" {
 
     #[wasm_bindgen(method, catch, getter)]
     pub(crate) fn overloaded(this: &Exception) -> Result<Option<bool>, JsValue>;
+
+    #[wasm_bindgen(method, catch, getter, js_name = durableObjectReset)]
+    pub(crate) fn durable_object_reset(this: &Exception) -> Result<Option<bool>, JsValue>;
 }
 
 #[wasm_bindgen]

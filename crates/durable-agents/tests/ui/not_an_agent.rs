@@ -4,7 +4,7 @@ use durable_agents::prelude::*;
 struct Counter;
 
 #[agent]
-impl Counter {}
+impl Clone for Counter {}
 
 #[agent]
 struct Other;

@@ -1,0 +1,82 @@
+//! One run of a callback in the background, with its retries.
+
+use std::rc::Rc;
+
+use crate::error::{Error, error};
+use crate::host::HostError;
+use crate::instance::Entity;
+use crate::retry::{Fault, Policy};
+use crate::task::{DESTROY, PayloadError, Run, RunOrigin, stored_retry};
+use crate::{destroy, queue, schedule};
+
+/// What is to run, as it is stored.
+pub(crate) struct Job {
+    pub(crate) origin: RunOrigin,
+    pub(crate) id: String,
+    pub(crate) callback: String,
+    pub(crate) payload: Option<String>,
+    pub(crate) retry: Option<String>,
+}
+
+/// What came of it.
+pub(crate) enum Outcome {
+    /// It succeeded, or nobody wants it any more.
+    Done,
+    /// It failed for good.
+    Failed { error: Error, attempts: u32 },
+    /// It failed, and that says nothing about the job.
+    Platform { fault: Fault, error: Error, attempts: u32 },
+}
+
+impl Job {
+    /// Its name in the log.
+    pub(crate) fn label(&self) -> String {
+        format!("{} {} of {:?}", self.origin.name(), self.id, self.callback)
+    }
+
+    fn is_there(&self, entity: &dyn Entity) -> Result<bool, HostError> {
+        let store = entity.shell().host.store();
+        Ok(match self.origin {
+            RunOrigin::Schedule => schedule::table::get(store, &self.id)?.is_some(),
+            RunOrigin::Queue => queue::get(store, &self.id)?.is_some(),
+        })
+    }
+
+    /// Runs it until it succeeds, is given up or taken back.
+    pub(crate) async fn run(&self, entity: &Rc<dyn Entity>) -> Outcome {
+        let shell = entity.shell();
+        let policy = Policy::stored(stored_retry(self.retry.as_deref()), shell.options.retry);
+        let payload: Rc<str> = self.payload.as_deref().unwrap_or("null").into();
+        let mut attempts = 1;
+        loop {
+            let run = Run { id: self.id.clone(), callback: self.callback.clone(), attempt: attempts, origin: self.origin };
+            let hook = match Rc::clone(entity).run_callback(Rc::clone(&payload), run) {
+                Some(hook) => hook,
+                None if self.callback == DESTROY => destroy::begin_hook(Rc::clone(entity)),
+                None => {
+                    let error = error!("this.{} is not a function", self.callback);
+                    return Outcome::Failed { error, attempts: 0 };
+                }
+            };
+            let Err(error) = hook.await else { return Outcome::Done };
+            if shell.background.is_destroyed() {
+                return Outcome::Done;
+            }
+            let fault = Fault::of(&error);
+            let is_last = attempts >= policy.max_attempts || error.is::<PayloadError>();
+            match fault {
+                // Another attempt here would only fail once more.
+                Fault::Superseded | Fault::Memory => return Outcome::Platform { fault, error, attempts },
+                Fault::Transient if is_last => return Outcome::Platform { fault, error, attempts },
+                Fault::Own if is_last => return Outcome::Failed { error, attempts },
+                Fault::Transient | Fault::Own => {}
+            }
+            policy.rest_after(attempts, &*shell.host).await;
+            // If the database does not answer, the next attempt will find out.
+            if shell.background.is_destroyed() || !self.is_there(&**entity).unwrap_or(true) {
+                return Outcome::Done;
+            }
+            attempts += 1;
+        }
+    }
+}

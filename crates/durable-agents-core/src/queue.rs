@@ -1,0 +1,281 @@
+//! The queue: callbacks that run one after the other, in the background, in the order in which they were pushed.
+
+use std::rc::Rc;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::agent::Agent;
+use crate::attempt::{Job, Outcome};
+use crate::context::Context;
+use crate::dead_letter;
+use crate::host::{HostError, Rows, Store};
+use crate::instance::{Entity, report};
+use crate::retry::{Policy, RetryOptions};
+use crate::shell::Shell;
+use crate::sql::cells::Cells;
+use crate::sql::migrate::QUEUES;
+use crate::task::{Callback, RunOrigin, TaskError, payload_json, payload_value, retry_json, stored_retry};
+
+/// An item that waits in the queue, or runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueItem {
+    /// Its id, random.
+    pub id: String,
+    /// Name of the callback.
+    pub callback: String,
+    /// What the callback gets.
+    pub payload: Value,
+    /// When it was pushed, in Unix seconds.
+    pub created_at: u64,
+    /// Retry options of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryOptions>,
+}
+
+const COLUMNS: &str = "id, callback, payload, retry_options, created_at";
+
+fn read(rows: Rows) -> impl Iterator<Item = (Job, u64)> {
+    rows.rows.into_iter().map(|row| {
+        let mut cells = Cells::new(row);
+        let (id, callback) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
+        let job = Job { origin: RunOrigin::Queue, id, callback, payload: cells.text(), retry: cells.text() };
+        (job, cells.count().unwrap_or_default())
+    })
+}
+
+fn item((job, created_at): (Job, u64)) -> QueueItem {
+    QueueItem {
+        payload: payload_value(job.payload.as_deref()),
+        retry: stored_retry(job.retry.as_deref()),
+        id: job.id,
+        callback: job.callback,
+        created_at,
+    }
+}
+
+fn exists(shell: &Shell) -> Result<bool, HostError> {
+    shell.background.tables.find(shell.host.store(), &QUEUES)
+}
+
+/// The row numbers of SQLite grow with every push, also within one second.
+fn first(store: &dyn Store) -> Result<Option<Job>, HostError> {
+    let rows = store.run(&format!("SELECT {COLUMNS} FROM cf_agents_queues ORDER BY rowid LIMIT 1"), &[])?;
+    Ok(read(rows).next().map(|(job, _)| job))
+}
+
+pub(crate) fn get(store: &dyn Store, id: &str) -> Result<Option<QueueItem>, HostError> {
+    let rows = store.run(&format!("SELECT {COLUMNS} FROM cf_agents_queues WHERE id = ?"), &[id.into()])?;
+    Ok(read(rows).next().map(item))
+}
+
+pub(crate) fn has_items(store: &dyn Store) -> Result<bool, HostError> {
+    Ok(!store.run("SELECT 1 FROM cf_agents_queues LIMIT 1", &[])?.rows.is_empty())
+}
+
+/// Whether there was one.
+pub(crate) fn delete(store: &dyn Store, id: &str) -> Result<bool, HostError> {
+    Ok(store.run("DELETE FROM cf_agents_queues WHERE id = ?", &[id.into()])?.written > 0)
+}
+
+/// Stores an item at the end of the queue, and has the queue run.
+pub(crate) fn push(entity: &Rc<dyn Entity>, job: Job) -> Result<(), TaskError> {
+    let shell = entity.shell();
+    let (store, now_ms) = (shell.host.store(), shell.host.now_ms());
+    shell.background.tables.ensure(store, &QUEUES)?;
+    shell.arm_for_queue()?;
+    let params = [job.id.into(), job.payload.into(), job.callback.into(), (now_ms / 1_000).into(), job.retry.into()];
+    store.run(
+        "INSERT INTO cf_agents_queues (id, payload, callback, created_at, retry_options) VALUES (?, ?, ?, ?, ?)",
+        &params,
+    )?;
+    if shell.started.get() {
+        begin(entity);
+    }
+    Ok(())
+}
+
+/// Goes on with what an earlier wake has left in the queue.
+pub(crate) fn resume(entity: &Rc<dyn Entity>) {
+    if entity.shell().background.tables.has(&QUEUES) {
+        begin(entity);
+    }
+}
+
+/// Has the queue run, once the current event waits or ends, unless it does already.
+fn begin(entity: &Rc<dyn Entity>) {
+    let shell = entity.shell();
+    if shell.background.is_queue_running.replace(true) {
+        return;
+    }
+    let entity = Rc::clone(entity);
+    shell.host.spawn(Box::pin(async move {
+        let shell = entity.shell();
+        if let Err(error) = work(&entity).await {
+            // The items stay, and the alarm comes back for them.
+            shell.log_failure("queue", None, &error.into());
+        }
+        shell.background.is_queue_running.set(false);
+        if !shell.background.is_destroyed()
+            && let Err(error) = shell.arm()
+        {
+            shell.log_failure("set alarm", None, &error.into());
+        }
+    }));
+}
+
+async fn work(entity: &Rc<dyn Entity>) -> Result<(), HostError> {
+    let shell = entity.shell();
+    let store = shell.host.store();
+    let mut done = 0;
+    while let Some(job) = first(store)? {
+        let outcome = job.run(entity).await;
+        if shell.background.is_destroyed() {
+            return Ok(());
+        }
+        // Nothing is awaited from the end of the callback to here: what it wrote last and the end of its item are one.
+        match outcome {
+            Outcome::Done => {
+                delete(store, &job.id)?;
+                shell.forget_strikes()?;
+            }
+            Outcome::Failed { error, attempts } => {
+                dead_letter::park(shell, &job, &error, attempts)?;
+                report(entity, &job.label(), None, error);
+            }
+            Outcome::Platform { fault, error, attempts } => {
+                shell.log_failure(&job.label(), None, &error);
+                if shell.gives_up_after(fault)? {
+                    dead_letter::park(shell, &job, &error, attempts)?;
+                    report(entity, &job.label(), None, error);
+                }
+                return Ok(());
+            }
+        }
+        shell.breathe(done).await;
+        done += 1;
+    }
+    Ok(())
+}
+
+impl<A: Agent> Context<A> {
+    /// Pushes a callback onto the queue, and returns the id of the item.
+    ///
+    /// It is stored before this returns, and runs in the background: strictly after what was pushed before it, one at a time, at
+    /// least once, with retries. If all of them fail, it is among the [dead letters](Self::dead_letters) and the next one runs.
+    ///
+    /// # Errors
+    /// [`TaskError`].
+    pub fn queue<P: Serialize>(&self, callback: impl Into<Callback<A, P>>, payload: &P) -> Result<String, TaskError> {
+        self.enqueue(callback.into().name(), payload_json(payload)?, None)
+    }
+
+    /// The same with retry options of its own.
+    ///
+    /// # Errors
+    /// [`TaskError`].
+    pub fn queue_with<P: Serialize>(
+        &self,
+        callback: impl Into<Callback<A, P>>,
+        payload: &P,
+        retry: RetryOptions,
+    ) -> Result<String, TaskError> {
+        self.enqueue(callback.into().name(), payload_json(payload)?, Some(retry))
+    }
+
+    fn enqueue(&self, callback: &str, payload: String, retry: Option<RetryOptions>) -> Result<String, TaskError> {
+        let entity: Rc<dyn Entity> = Rc::clone(&self.instance) as _;
+        enqueue(&entity, callback, payload, retry)
+    }
+
+    /// The item with that id, while it waits or runs.
+    ///
+    /// # Errors
+    /// [`TaskError::Store`].
+    pub fn get_queue(&self, id: &str) -> Result<Option<QueueItem>, TaskError> {
+        let shell = &self.instance.shell;
+        Ok(if exists(shell)? { get(shell.host.store(), id)? } else { None })
+    }
+
+    /// The items whose payload is an object that has exactly this under that key, in order.
+    ///
+    /// # Errors
+    /// [`TaskError::Store`].
+    pub fn get_queues(&self, key: &str, value: &Value) -> Result<Vec<QueueItem>, TaskError> {
+        let mut items = all(&self.instance.shell)?;
+        items.retain(|item| item.payload.get(key) == Some(value));
+        Ok(items)
+    }
+
+    /// How many items wait or run.
+    ///
+    /// # Errors
+    /// [`TaskError::Store`].
+    pub fn queue_len(&self) -> Result<u64, TaskError> {
+        len(&self.instance.shell)
+    }
+
+    /// Takes an item back, and says whether it was there. If it runs it goes on, but is not tried again.
+    ///
+    /// # Errors
+    /// [`TaskError::Store`].
+    pub fn dequeue(&self, id: &str) -> Result<bool, TaskError> {
+        Ok(remove(&self.instance.shell, "id = ?", id)? > 0)
+    }
+
+    /// Takes all items back, and says how many there were.
+    ///
+    /// # Errors
+    /// [`TaskError::Store`].
+    pub fn dequeue_all(&self) -> Result<u64, TaskError> {
+        remove(&self.instance.shell, "? IS NOT NULL", "")
+    }
+
+    /// Takes all items of one callback back, and says how many there were.
+    ///
+    /// # Errors
+    /// [`TaskError::Store`].
+    pub fn dequeue_all_by_callback(&self, name: &str) -> Result<u64, TaskError> {
+        remove(&self.instance.shell, "callback = ?", name)
+    }
+}
+
+fn enqueue(entity: &Rc<dyn Entity>, callback: &str, payload: String, retry: Option<RetryOptions>) -> Result<String, TaskError> {
+    let shell = entity.shell();
+    shell.background.check_callback(&**entity, callback)?;
+    Policy::new(retry, shell.options.retry)?;
+    let id = shell.short_id();
+    let (callback, payload, retry) = (callback.to_owned(), Some(payload), retry_json(retry));
+    push(entity, Job { origin: RunOrigin::Queue, id: id.clone(), callback, payload, retry })?;
+    Ok(id)
+}
+
+fn all(shell: &Shell) -> Result<Vec<QueueItem>, TaskError> {
+    if !exists(shell)? {
+        return Ok(Vec::new());
+    }
+    let rows = shell.host.store().run(&format!("SELECT {COLUMNS} FROM cf_agents_queues ORDER BY rowid"), &[])?;
+    Ok(read(rows).map(item).collect())
+}
+
+fn len(shell: &Shell) -> Result<u64, TaskError> {
+    if !exists(shell)? {
+        return Ok(0);
+    }
+    let rows = shell.host.store().run("SELECT COUNT(*) FROM cf_agents_queues", &[])?;
+    Ok(rows.rows.into_iter().next().and_then(|row| Cells::new(row).count()).unwrap_or_default())
+}
+
+fn remove(shell: &Shell, condition: &str, value: &str) -> Result<u64, TaskError> {
+    if !exists(shell)? {
+        return Ok(0);
+    }
+    // The platform counts entries of indexes too, so the rows themselves are counted.
+    let sql = format!("DELETE FROM cf_agents_queues WHERE {condition} RETURNING id");
+    let removed = shell.host.store().run(&sql, &[value.into()])?.rows.len();
+    if removed > 0 {
+        shell.arm()?;
+    }
+    Ok(u64::try_from(removed).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,395 @@
+//! Calls from Rust: one agent's methods, called by another or by the worker.
+//!
+//! A call is a `POST` over the object's own `fetch`: header [`CALL_HEADER`] says what is called and by whom, the body holds the
+//! arguments, and so does the answer what came of it. A client cannot send one: the header is taken off whatever comes from outside,
+//! and the URL is no place that a request from outside can name.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use futures::future::{Either, LocalBoxFuture, select};
+use http::{HeaderName, HeaderValue, Method, header};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Answer;
+use crate::agent::Agent;
+use crate::host::{HostError, Level, Target};
+use crate::http::Request;
+
+/// Header that makes a request a call; never let in from outside.
+pub const CALL_HEADER: HeaderName = HeaderName::from_static("x-agents-call");
+
+/// Where calls go. `.invalid` is nobody's, so no request from outside has this URL.
+pub(crate) const CALL_URL: &str = "https://agent.invalid/call";
+
+/// Most agents that may wait for each other in one chain of calls.
+pub(crate) const MAX_HOPS: usize = 16;
+
+/// What a call from Rust comes to.
+pub type Calling<'w, T> = LocalBoxFuture<'w, Result<T, CallError>>;
+
+/// Why a call from Rust has no result.
+///
+/// [`Method`](Self::Method) holds the words that the method meant for its caller. All others are about the call itself: an agent that
+/// hands one on with `?` tells its own client `Internal Server Error`, and the log the rest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The method failed; its own words.
+    #[error("{0}")]
+    Method(String),
+    /// The method, or the start of its agent, panicked or failed for a reason that is for the log of that agent.
+    #[error("Internal Server Error")]
+    Internal,
+    /// There is no such method, or it may not be called; the text says which. Nothing ran.
+    #[error("{0}")]
+    NoSuchMethod(String),
+    /// The arguments cannot be written as JSON, or do not fit the method there is now; the text names the argument. Nothing ran.
+    #[error("{0}")]
+    Arguments(String),
+    /// The worker has no Durable Object binding of that name. Nothing ran.
+    #[error("there is no Durable Object binding {0:?}")]
+    NotFound(String),
+    /// The object has too much to do: calling again would add to it. The platform's words.
+    #[error("the agent is overloaded: {0}")]
+    Overloaded(String),
+    /// The platform says that calling again may help. Whether the method ran is not known. The platform's words.
+    #[error("the agent could not be reached for now: {0}")]
+    Retryable(String),
+    /// The object lost its memory during the call, by a crash or a deploy. What it had stored stays. The platform's words.
+    #[error("the agent was reset: {0}")]
+    Reset(String),
+    /// No answer within that time. The method goes on.
+    #[error("no answer within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+    /// The agents that wait for each other, ending with the one that was called: it is still starting and waits for this very call,
+    /// or there are more than 16 of them. Nothing ran.
+    #[error("a cycle of calls: {0}")]
+    Cycle(String),
+    /// The answer is none, or does not fit the type that the caller expects.
+    #[error("unreadable answer: {0}")]
+    Reply(String),
+    /// Anything else that the platform said.
+    #[error("the agent could not be reached: {0}")]
+    Host(String),
+}
+
+impl CallError {
+    /// Whether its text was made for whoever called, and may be told further.
+    pub(crate) fn is_public(&self) -> bool {
+        matches!(self, Self::Method(_))
+    }
+
+    fn of_host(error: HostError, binding: &str) -> Self {
+        match error {
+            HostError { unbound: true, .. } => Self::NotFound(binding.to_owned()),
+            HostError { overloaded: true, message, .. } => Self::Overloaded(message),
+            HostError { reset: true, message, .. } => Self::Reset(message),
+            HostError { retryable: true, message, .. } => Self::Retryable(message),
+            HostError { message, .. } => Self::Host(message),
+        }
+    }
+}
+
+/// Something through which the methods of an agent can be called: [`AgentStub`](crate::AgentStub) inside agents, `AgentByName` in
+/// the worker.
+///
+/// `#[callable]` makes a trait on top of it, with a method for each callable one; this is what it calls.
+#[diagnostic::on_unimplemented(message = "`{Self}` is no way to reach an agent")]
+pub trait Stub {
+    /// Whom it reaches.
+    type Agent: Agent;
+
+    /// Calls a method by its name on the wire. `args` is a JSON array.
+    fn call_method<'w>(&'w self, method: &'w str, args: Result<String, serde_json::Error>) -> Calling<'w, Answer>;
+}
+
+/// A type of an argument of a method that is called from Rust: one that is `Serialize`.
+///
+/// Its lifetime, and that it has no supertrait, make a bound on it one that rustc checks where a method is called, not where its trait
+/// is made: an agent may have methods that only clients can call.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent to another agent",
+    note = "a method can be called from Rust if its arguments are `Serialize`; clients can call it either way"
+)]
+pub trait WireArgument<'w> {
+    /// Appends its JSON.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    fn write(&self, json: &mut Vec<u8>) -> Result<(), serde_json::Error>;
+}
+
+impl<T: Serialize> WireArgument<'_> for T {
+    fn write(&self, json: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        serde_json::to_writer(json, self)
+    }
+}
+
+/// A type of a result of a method that is called from Rust: one that is `DeserializeOwned`. Else as [`WireArgument`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from another agent's answer",
+    note = "a method can be called from Rust if its result is `DeserializeOwned`; clients can call it either way"
+)]
+pub trait WireResult<'w>: Sized {
+    /// Reads it from JSON.
+    ///
+    /// # Errors
+    /// The JSON is none, or another type's.
+    fn read(json: &str) -> Result<Self, serde_json::Error>;
+}
+
+impl<T: DeserializeOwned> WireResult<'_> for T {
+    fn read(json: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+}
+
+/// Arguments as a JSON array.
+///
+/// # Errors
+/// One cannot be written as JSON.
+pub fn array_of<'w>(arguments: &[&dyn WireArgument<'w>]) -> Result<String, serde_json::Error> {
+    let mut json = vec![b'['];
+    for (index, argument) in arguments.iter().enumerate() {
+        if index > 0 {
+            json.push(b',');
+        }
+        argument.write(&mut json)?;
+    }
+    json.push(b']');
+    String::from_utf8(json).map_err(serde::ser::Error::custom)
+}
+
+/// Reads the result out of an answer.
+pub fn typed<'w, T: WireResult<'w> + 'w>(answer: Calling<'w, Answer>) -> Calling<'w, T> {
+    Box::pin(async move {
+        let answer = answer.await?;
+        let json = answer.as_deref().map_or("null", RawValue::get);
+        T::read(json).map_err(|wrong| CallError::Reply(wrong.to_string()))
+    })
+}
+
+/// How a [`Stub`] reaches its agent. Adapters implement it; [`Remote`] does the rest.
+pub trait Transport {
+    /// Sends a call as [`request_of`] makes it, and returns status and body of the answer.
+    fn send(&self, header: HeaderValue, args: String) -> LocalBoxFuture<'_, Result<(u16, Bytes), HostError>>;
+
+    /// Ends after `duration`.
+    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'_, ()>;
+
+    /// Writes one line to the log.
+    fn log(&self, level: Level, line: &str);
+}
+
+/// One call on its way out.
+pub struct Remote<'w> {
+    pub(crate) trace: Trace,
+    pub(crate) origin: String,
+    target: &'w Target,
+    timeout: Duration,
+}
+
+impl fmt::Debug for Remote<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").field("target", self.target).field("trace", &self.trace).finish_non_exhaustive()
+    }
+}
+
+impl<'w> Remote<'w> {
+    /// How long a call waits for its answer unless it is told otherwise.
+    pub const TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// A call that nobody's call has caused; `random` makes the id under which logs tell of it.
+    pub fn new(target: &'w Target, timeout: Duration, random: [u8; 16]) -> Self {
+        let trace = Trace { request: uuid(random), chain: Vec::new() };
+        Self { trace, origin: String::new(), target, timeout }
+    }
+
+    pub(crate) fn within(target: &'w Target, timeout: Duration, trace: Trace, origin: String) -> Self {
+        Self { trace, origin, target, timeout }
+    }
+
+    /// Makes the call and waits for its answer. A failure is logged with the id of the request.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn call(
+        self,
+        transport: &dyn Transport,
+        method: &str,
+        args: Result<String, serde_json::Error>,
+    ) -> Result<Answer, CallError> {
+        let outcome = self.attempt(transport, method, args).await;
+        if let Err(error) = &outcome {
+            // The method's own words are no fault of anybody here.
+            let level = if error.is_public() { Level::Warn } else { Level::Error };
+            let Self { trace: Trace { request, .. }, origin, target: Target { binding, name, .. }, .. } = &self;
+            let error = error.to_string();
+            transport.log(
+                level,
+                &format!("{origin}event=call to={binding}/{name:?} method={method:?} request={request} error={error:?}"),
+            );
+        }
+        outcome
+    }
+
+    async fn attempt(
+        &self,
+        transport: &dyn Transport,
+        method: &str,
+        args: Result<String, serde_json::Error>,
+    ) -> Result<Answer, CallError> {
+        let args = args.map_err(|wrong| CallError::Arguments(format!("arguments cannot be written as JSON: {wrong}")))?;
+        if self.trace.chain.len() > MAX_HOPS {
+            let Target { binding, name, .. } = self.target;
+            return Err(CallError::Cycle(self.trace.path(binding, name)));
+        }
+        let header = self.trace.to_header(method)?;
+        let time_is_up = transport.sleep(self.timeout);
+        let (status, body) = match select(transport.send(header, args), time_is_up).await {
+            Either::Left((answer, _)) => answer.map_err(|error| CallError::of_host(error, &self.target.binding))?,
+            Either::Right(((), _)) => return Err(CallError::TimedOut(self.timeout)),
+        };
+        if status != 200 {
+            return Err(CallError::Reply(format!("HTTP status {status}")));
+        }
+        answer_from_json(&body)
+    }
+}
+
+/// The request that a call is.
+pub fn request_of(header: HeaderValue, args: String) -> Request {
+    Request::new(Method::POST, CALL_URL, args)
+        .with_header(CALL_HEADER, header)
+        .with_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+}
+
+/// What a call belongs to: an id for the logs, and who waits for whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trace {
+    pub(crate) request: String,
+    // The outermost caller first.
+    pub(crate) chain: Vec<Hop>,
+}
+
+/// One agent that waits for an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hop {
+    pub(crate) class: String,
+    pub(crate) name: String,
+    // Which wake of which object: the same name may be another instance in another jurisdiction, and an object that was reset no longer
+    // waits.
+    pub(crate) wake: u64,
+}
+
+impl Trace {
+    /// The trace of a call that the agent `hop` makes: within `cause` if it serves a call itself.
+    pub(crate) fn of(cause: Option<&Rc<Self>>, hop: Hop, random: impl FnOnce() -> String) -> Self {
+        let mut trace = match cause {
+            Some(cause) => Self::clone(cause),
+            None => Self { request: random(), chain: Vec::new() },
+        };
+        trace.chain.push(hop);
+        trace
+    }
+
+    /// The chain as a text, ending with whom the call is for.
+    pub(crate) fn path(&self, class: &str, name: &str) -> String {
+        let mut path = String::new();
+        for hop in &self.chain {
+            path.push_str(&format!("{}/{} → ", hop.class, hop.name));
+        }
+        path + class + "/" + name
+    }
+
+    fn to_header(&self, method: &str) -> Result<HeaderValue, CallError> {
+        let line = Line { method: method.into(), request: self.request.as_str().into(), chain: self.chain.as_slice().into() };
+        let json = serde_json::to_vec(&line).map_err(|wrong| CallError::Arguments(wrong.to_string()))?;
+        // Base64 is made of characters that a header may hold.
+        Ok(HeaderValue::from_str(&BASE64_STANDARD.encode(json)).unwrap_or_else(|_| HeaderValue::from_static("")))
+    }
+}
+
+/// What the header holds, as JSON in base64.
+#[derive(Serialize, Deserialize)]
+struct Line<'a> {
+    method: Cow<'a, str>,
+    request: Cow<'a, str>,
+    chain: Cow<'a, [Hop]>,
+}
+
+/// A call as it arrives.
+pub(crate) struct Incoming {
+    pub(crate) method: String,
+    pub(crate) trace: Rc<Trace>,
+}
+
+impl Incoming {
+    /// Reads the header. `None` if it is none of ours.
+    pub(crate) fn from_header(value: &str) -> Option<Self> {
+        let json = BASE64_STANDARD.decode(value).ok()?;
+        let line: Line<'_> = serde_json::from_slice(&json).ok()?;
+        let trace = Trace { request: line.request.into_owned(), chain: line.chain.into_owned() };
+        Some(Self { method: line.method.into_owned(), trace: Rc::new(trace) })
+    }
+}
+
+/// What kind of answer it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    Result,
+    Method,
+    Internal,
+    NoSuchMethod,
+    Arguments,
+    Cycle,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Reply<'a> {
+    kind: Kind,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    result: Option<&'a RawValue>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    error: Option<Cow<'a, str>>,
+}
+
+/// The body of an answer.
+pub(crate) fn answer_to_json(outcome: Result<&Answer, (Kind, &str)>) -> String {
+    let reply = match outcome {
+        Ok(answer) => Reply { kind: Kind::Result, result: answer.as_deref(), error: None },
+        Err((kind, error)) => Reply { kind, result: None, error: Some(error.into()) },
+    };
+    // A struct of strings and raw JSON has no way to fail.
+    serde_json::to_string(&reply).unwrap_or_default()
+}
+
+fn answer_from_json(body: &[u8]) -> Result<Answer, CallError> {
+    let reply: Reply<'_> = serde_json::from_slice(body).map_err(|wrong| CallError::Reply(wrong.to_string()))?;
+    let text = reply.error.unwrap_or_default().into_owned();
+    Err(match reply.kind {
+        Kind::Result => return Ok(reply.result.map(ToOwned::to_owned)),
+        Kind::Method => CallError::Method(text),
+        Kind::Internal => CallError::Internal,
+        Kind::NoSuchMethod => CallError::NoSuchMethod(text),
+        Kind::Arguments => CallError::Arguments(text),
+        Kind::Cycle => CallError::Cycle(text),
+    })
+}
+
+/// A version 4 UUID of 16 random bytes.
+pub(crate) fn uuid(random: [u8; 16]) -> String {
+    let bits = u128::from_be_bytes(random) & !(0xf000 << 64) & !(0xc000 << 48) | 0x4000 << 64 | 0x8000 << 48;
+    let hex = format!("{bits:032x}");
+    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
+    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+}

@@ -1,0 +1,145 @@
+//! Calls of methods: by clients on their sockets, and by other agents and the worker. Each gets exactly one answer.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::{Runtime, is_internal};
+use crate::error::{Error, REQUEST_FAILED};
+use crate::http::{Request, Response, StatusCode};
+use crate::instance::{Caller, Found, Method};
+use crate::link::Link;
+use crate::message::Message;
+use crate::rpc::{Answer, Args, ArgumentError, CALL_HEADER, CALL_URL, Incoming, Kind, Outlet, StreamError, answer_to_json};
+use crate::wire::client::Call;
+use crate::wire::server::{rpc_error, rpc_result};
+
+/// A client's call of a method that there is.
+pub(super) struct Known {
+    method: Method,
+    id: String,
+    // Where the arguments are in the message.
+    args: Range<usize>,
+}
+
+/// What a request calls, if it is a call from Rust.
+pub(super) fn incoming(request: &mut Request) -> Option<Incoming> {
+    // The URL first: it costs nothing, and no request from outside has it.
+    if request.url().as_str() != CALL_URL {
+        return None;
+    }
+    let header = request.header(CALL_HEADER.as_str())?;
+    request.remove_header(CALL_HEADER);
+    Incoming::from_header(&header)
+}
+
+impl Runtime {
+    /// Finds the method of a call, or refuses the call. Nothing is copied before there is a method for it.
+    pub(super) fn look_up(&self, link: &Rc<Link>, call: Call<'_>, message: &Message) -> Option<Known> {
+        match self.entity.find(&call.method) {
+            Found::Method(method) => {
+                let (json, text) = (call.args.get(), message.as_bytes());
+                let start = (json.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+                Some(Known { method, id: call.id.into_owned(), args: start..start + json.len() })
+            }
+            found => {
+                self.shell().send(link, &rpc_error(&call.id, &refusal(&found, &call.method)).into());
+                None
+            }
+        }
+    }
+
+    pub(super) async fn call_from_client(&self, link: Rc<Link>, call: Known, message: Message) {
+        let Message::Text(text) = message else { return };
+        let Known { method, id, args } = call;
+        let args = Args::within(text, args);
+        if let Some(scope) = method.scope {
+            let refused = match Rc::clone(&self.entity).has_scope(Rc::clone(&link), scope).await {
+                Ok(true) => None,
+                Ok(false) => Some(format!("Method {} requires scope {scope}", method.name)),
+                Err(error) => Some(self.words_for_client(&link, "has_scope", &error)),
+            };
+            if let Some(refused) = refused {
+                return self.shell().send(&link, &rpc_error(&id, &refused).into());
+            }
+        }
+        if method.streaming {
+            return self.stream_to_client(link, method, id, args).await;
+        }
+        let caller = Caller::Client(Rc::clone(&link), None);
+        let reply = match Rc::clone(&self.entity).call(method.row(), caller, args).await {
+            Ok(result) => rpc_result(&id, result.as_deref()),
+            Err(error) => rpc_error(&id, &self.words_for_client(&link, method.name, &error)),
+        };
+        self.shell().send(&link, &reply.into());
+    }
+
+    async fn stream_to_client(&self, link: Rc<Link>, method: Method, id: String, args: Args) {
+        let outlet = Rc::new(Outlet::new(Rc::clone(&link), id));
+        let caller = Caller::Client(Rc::clone(&link), Some(Rc::clone(&outlet)));
+        let outcome = Rc::clone(&self.entity).call(method.row(), caller, args).await;
+        let ended = match outcome {
+            Ok(_) => outlet.end(None),
+            Err(error) => outlet.fail(&self.words_for_client(&link, method.name, &error)),
+        };
+        // Closed already: the method has ended its stream itself, or there is nobody to tell.
+        if let Err(error @ StreamError::Platform(_)) = ended {
+            self.shell().log_failure("send", Some(&link), &error.into());
+        }
+    }
+
+    /// What a client is told of a failure: the method's own words, or none of them if they are internals, which are logged.
+    fn words_for_client(&self, link: &Link, event: &str, error: &Error) -> String {
+        if is_internal(error) {
+            self.shell().log_failure(event, Some(link), error);
+            return REQUEST_FAILED.to_owned();
+        }
+        error.to_string()
+    }
+
+    /// A call by another agent or by the worker.
+    pub(super) async fn call_from_code(&self, call: Incoming, request: Request, props: Option<String>) -> Response {
+        let outcome = self.answer_to_code(call, request, props).await;
+        let outcome = outcome.as_ref().map_err(|(kind, text)| (*kind, text.as_str()));
+        Response { body: answer_to_json(outcome).into(), ..Response::empty(StatusCode::OK) }
+    }
+
+    async fn answer_to_code(
+        &self,
+        call: Incoming,
+        mut request: Request,
+        props: Option<String>,
+    ) -> Result<Answer, (Kind, String)> {
+        let Incoming { method, trace } = call;
+        let internal = || (Kind::Internal, String::new());
+        let shell = self.shell();
+        // Whoever waits at the end of the chain waits for a start that waits for this call.
+        if !shell.started.get() && shell.learn_name() && trace.chain.contains(&shell.hop()) {
+            return Err((Kind::Cycle, trace.path(shell.class, shell.name())));
+        }
+        self.pass(props, Some(&trace)).await.map_err(|_| internal())?;
+        let row = match self.entity.find(&method) {
+            Found::Method(method) if method.streaming => {
+                return Err((Kind::NoSuchMethod, format!("Method {} streams, so it is for clients alone", method.name)));
+            }
+            Found::Method(method) => method.row(),
+            found => return Err((Kind::NoSuchMethod, refusal(&found, &method))),
+        };
+        let args = request.take_body().text().await.map_err(|wrong| (Kind::Arguments, wrong.to_string()))?;
+        let answer = Rc::clone(&self.entity).call(row, Caller::Code(Rc::clone(&trace)), Args::new(args)).await;
+        answer.map_err(|error| match error.downcast_ref() {
+            Some(ArgumentError { .. }) => (Kind::Arguments, error.to_string()),
+            None if is_internal(&error) => {
+                shell.log_failure_within(&method, None, Some(&trace), &error);
+                internal()
+            }
+            None => (Kind::Method, error.to_string()),
+        })
+    }
+}
+
+fn refusal(found: &Found, method: &str) -> String {
+    match found {
+        Found::Uncallable => format!("Method {method} is not callable"),
+        Found::Nothing | Found::Method(_) => format!("Method {method} does not exist"),
+    }
+}

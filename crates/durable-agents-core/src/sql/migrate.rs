@@ -1,0 +1,177 @@
+//! The framework's own tables: which there are, and how older ones become what they are now.
+//!
+//! An object that never schedules or queues anything has none of them. Those of the JavaScript SDK are taken over as they are.
+
+use std::cell::Cell;
+
+use super::cells::Cells;
+use crate::host::{HostError, Store};
+
+/// One table.
+pub(crate) struct Table {
+    bit: u8,
+    name: &'static str,
+    create: &'static str,
+    /// Columns that tables of earlier versions lack, with their declarations. Append only.
+    added: &'static [(&'static str, &'static str)],
+    /// A text that the declaration of a table has to contain if it restricts its values at all. A table without is made anew.
+    allows: Option<&'static str>,
+}
+
+// Written by `schedule`, `cancel_schedule` and every run; a row for each schedule, 2 MB each at most.
+pub(crate) const SCHEDULES: Table = Table {
+    bit: 1,
+    name: "cf_agents_schedules",
+    create: "CREATE TABLE IF NOT EXISTS cf_agents_schedules (id TEXT PRIMARY KEY NOT NULL, callback TEXT, payload TEXT, \
+             type TEXT NOT NULL, time INTEGER, delayInSeconds INTEGER, cron TEXT, intervalSeconds INTEGER, \
+             running INTEGER DEFAULT 0, created_at INTEGER DEFAULT (unixepoch()), execution_started_at INTEGER, \
+             retry_options TEXT, owner_path TEXT, owner_path_key TEXT)",
+    added: &[
+        ("intervalSeconds", "INTEGER"),
+        ("running", "INTEGER DEFAULT 0"),
+        ("execution_started_at", "INTEGER"),
+        ("retry_options", "TEXT"),
+        ("owner_path", "TEXT"),
+        ("owner_path_key", "TEXT"),
+    ],
+    // The first version checked the type of a row, and knew no intervals.
+    allows: Some("'interval'"),
+};
+
+// Written by `queue`, `dequeue` and every run; a row for each item that waits, 2 MB each at most.
+pub(crate) const QUEUES: Table = Table {
+    bit: 1 << 1,
+    name: "cf_agents_queues",
+    create: "CREATE TABLE IF NOT EXISTS cf_agents_queues (id TEXT PRIMARY KEY NOT NULL, payload TEXT, callback TEXT, \
+             created_at INTEGER DEFAULT (unixepoch()), retry_options TEXT)",
+    added: &[("retry_options", "TEXT")],
+    allows: None,
+};
+
+// Written when a run is given up; bounded, see `dead_letter::MAX_DEAD_LETTERS`.
+pub(crate) const DEAD_LETTERS: Table = Table {
+    bit: 1 << 2,
+    name: "cf_agents_dead_letters",
+    create: "CREATE TABLE IF NOT EXISTS cf_agents_dead_letters (id TEXT PRIMARY KEY NOT NULL, origin TEXT NOT NULL, \
+             callback TEXT NOT NULL, payload TEXT, retry_options TEXT, error TEXT NOT NULL, attempts INTEGER NOT NULL, \
+             failed_at_ms INTEGER NOT NULL)",
+    added: &[],
+    allows: None,
+};
+
+// One row; there from the first alarm that ran out of memory to the next that did not.
+pub(crate) const STRIKES: Table = Table {
+    bit: 1 << 3,
+    name: "cf_agents_alarm_strikes",
+    create: "CREATE TABLE IF NOT EXISTS cf_agents_alarm_strikes (strikes INTEGER NOT NULL)",
+    added: &[],
+    allows: None,
+};
+
+// Never has a row: that it is there says that the object is being destroyed.
+pub(crate) const DESTROYING: Table = Table {
+    bit: 1 << 4,
+    name: "cf_agents_destroying",
+    create: "CREATE TABLE IF NOT EXISTS cf_agents_destroying (since INTEGER)",
+    added: &[],
+    allows: None,
+};
+
+/// Stands for no table: that memory has looked.
+const LOOKED: u8 = 1 << 7;
+
+const ALL: [&Table; 5] = [&SCHEDULES, &QUEUES, &DEAD_LETTERS, &STRIKES, &DESTROYING];
+
+/// What memory knows of the tables.
+#[derive(Debug, Default)]
+pub(crate) struct Tables(Cell<u8>);
+
+impl Tables {
+    /// Asks the database once for all of them, and brings older ones up to date.
+    pub(crate) fn look(&self, store: &dyn Store) -> Result<(), HostError> {
+        let found = store.run("SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name GLOB 'cf_agents_*'", &[])?;
+        let mut bits = LOOKED;
+        for row in found.rows {
+            let mut cells = Cells::new(row);
+            let (name, sql) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
+            if let Some(table) = ALL.iter().find(|table| table.name == name) {
+                table.update(store, &sql)?;
+                bits |= table.bit;
+            }
+        }
+        self.0.set(bits);
+        Ok(())
+    }
+
+    /// The same at the beginning of a wake, if nobody has yet.
+    pub(crate) fn look_once(&self, store: &dyn Store) -> Result<(), HostError> {
+        if self.0.get() & LOOKED == 0 { self.look(store) } else { Ok(()) }
+    }
+
+    /// Whether there is that table, as far as memory knows.
+    pub(crate) fn has(&self, table: &Table) -> bool {
+        self.0.get() & table.bit != 0
+    }
+
+    /// The same, but looks again before it says no: an agent's own SQL may have made it.
+    pub(crate) fn find(&self, store: &dyn Store, table: &Table) -> Result<bool, HostError> {
+        if !self.has(table) {
+            self.look(store)?;
+        }
+        Ok(self.has(table))
+    }
+
+    /// Makes the table if there is none.
+    pub(crate) fn ensure(&self, store: &dyn Store, table: &Table) -> Result<(), HostError> {
+        if !self.find(store, table)? {
+            store.run(table.create, &[])?;
+            self.0.set(self.0.get() | table.bit);
+        }
+        Ok(())
+    }
+
+    /// Takes the table away if there is one.
+    pub(crate) fn drop(&self, store: &dyn Store, table: &Table) -> Result<(), HostError> {
+        if self.has(table) {
+            store.run(&format!("DROP TABLE IF EXISTS {}", table.name), &[])?;
+            self.0.set(self.0.get() & !table.bit);
+        }
+        Ok(())
+    }
+
+    /// After everything was deleted.
+    pub(crate) fn forget(&self) {
+        self.0.set(LOOKED);
+    }
+}
+
+impl Table {
+    /// `sql` is how the database says the table was made; it contains columns that were added later.
+    fn update(&self, store: &dyn Store, sql: &str) -> Result<(), HostError> {
+        let name = self.name;
+        for (column, declaration) in self.added {
+            if !has_word(sql, column) {
+                store.run(&format!("ALTER TABLE {name} ADD COLUMN {column} {declaration}"), &[])?;
+            }
+        }
+        let Some(allowed) = self.allows else { return Ok(()) };
+        if !sql.to_ascii_uppercase().contains("CHECK") || sql.contains(allowed) {
+            return Ok(());
+        }
+        let columns = "id, callback, payload, type, time, delayInSeconds, cron, intervalSeconds, running, created_at, \
+                       execution_started_at, retry_options, owner_path, owner_path_key";
+        for statement in [
+            &format!("ALTER TABLE {name} RENAME TO {name}_old"),
+            self.create,
+            &format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM {name}_old ORDER BY rowid"),
+            &format!("DROP TABLE {name}_old"),
+        ] {
+            store.run(statement, &[])?;
+        }
+        Ok(())
+    }
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').any(|found| found.eq_ignore_ascii_case(word))
+}

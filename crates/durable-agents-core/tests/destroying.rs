@@ -1,0 +1,163 @@
+//! Destroying an agent leaves nothing of it, also if it is interrupted.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "agents and helpers of tests are part of the tests"
+)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::clerk::{ask, clerk, try_ask};
+use common::notes;
+use durable_agents_core::testing::{CrashPoint, MemoryHost, Object};
+use durable_agents_core::{AgentOptions, Callback, Context};
+use serde_json::{Value, json};
+
+clerk!(Clerk, AgentOptions::new());
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// An agent with something of everything.
+fn settled(host: &MemoryHost) -> Object {
+    notes();
+    let object = host.agent::<Clerk>("a");
+    ask(&object, |cx: Context<Clerk>| async move {
+        cx.set_state(json!("used"))?;
+        cx.sql("CREATE TABLE own (n INTEGER)", ()).execute()?;
+        cx.sql("CREATE VIEW more AS SELECT n FROM own", ()).execute()?;
+        cx.schedule(3_600 * SECOND, Clerk::NOTE, &"scheduled".to_owned())?;
+        cx.queue(Clerk::SLOW, &3_600_000)?;
+        Ok(())
+    });
+    object
+}
+
+fn leftovers(object: &Object) -> u32 {
+    object.sql("SELECT count(*) FROM sqlite_master WHERE name NOT LIKE 'sqlite%'", ()).one().expect("SQL")
+}
+
+fn was_told(client: &mut durable_agents_core::testing::Client) -> bool {
+    client.closed().is_some_and(|close| close.code == 1001 && close.reason == "Durable Object destroyed")
+}
+
+fn state(object: &Object) -> Value {
+    ask(object, |cx: Context<Clerk>| async move { Ok((*cx.state()?).clone()) })
+}
+
+#[test]
+fn c165_destroy_answers_closes_the_sockets_and_leaves_nothing() {
+    let host = MemoryHost::new();
+    let object = settled(&host);
+    let mut client = object.connect("");
+    client.greeting();
+    notes();
+    ask(&object, |cx: Context<Clerk>| async move {
+        cx.destroy().await?;
+        assert_eq!(cx.queue(Clerk::NOTE, &String::new()).expect_err("destroyed").to_string(), "the agent is being destroyed");
+        cx.destroy().await
+    });
+    host.run_until_idle();
+    assert!(was_told(&mut client));
+    assert_eq!((leftovers(&object), object.alarm_ms(), object.is_running()), (0, None, false));
+    assert_eq!(object.crashes(), 0);
+    host.advance(2 * 3_600 * SECOND);
+    assert!(notes().is_empty(), "neither the schedule nor the rest of the queue runs");
+    assert_eq!(state(&object), json!("fresh"));
+    let mut again = object.connect("");
+    assert!(again.greeting()[1].contains("fresh"));
+}
+
+#[test]
+fn c165_destroy_as_a_scheduled_callback_skips_the_rest_of_the_alarm() {
+    let host = MemoryHost::new();
+    let object = settled(&host);
+    ask(&object, |cx: Context<Clerk>| async move {
+        cx.schedule(60 * SECOND, Callback::<Clerk, ()>::DESTROY, &())?;
+        Ok(cx.schedule(60 * SECOND, Clerk::NOTE, &"too late".to_owned())?)
+    });
+    host.run_until_idle();
+    notes();
+    host.advance(60 * SECOND);
+    assert!(notes().is_empty());
+    assert_eq!((leftovers(&object), object.alarm_ms(), object.is_running()), (0, None, false));
+    assert_eq!(state(&object), json!("fresh"));
+}
+
+/// Destroys an agent that crashes on the way; `false` if it never came there.
+fn interrupted_at(point: CrashPoint, woken_by_alarm: bool) -> bool {
+    let host = MemoryHost::new();
+    let object = settled(&host);
+    host.run_until_idle();
+    let mut client = object.connect("");
+    client.greeting();
+    notes();
+    object.crash_at(point);
+    let outcome = try_ask(&object, |cx: Context<Clerk>| async move { cx.destroy().await });
+    host.run_until_idle();
+    assert!(object.crashes() == 1 || outcome.is_some_and(|outcome| outcome.is_ok()));
+    if woken_by_alarm {
+        host.advance(11 * SECOND);
+    } else {
+        object.set_alarm_ms(None);
+    }
+    // Either nothing of it has happened, or all of it.
+    let look = || try_ask(&object, |cx: Context<Clerk>| async move { Ok((*cx.state()?).clone()) })?.ok();
+    let found = look().or_else(look).expect("it crashes once");
+    host.run_until_idle();
+    let crashed = object.crashes() == 1;
+    if found == json!("used") {
+        assert!(crashed, "{point:?}");
+        let schedules: u32 = object.sql("SELECT count(*) FROM cf_agents_schedules", ()).one().expect("SQL");
+        assert_eq!(schedules, 1, "{point:?}");
+        assert_ne!(client.closed().map(|close| close.code), Some(1001), "{point:?}: told what did not happen");
+        return crashed;
+    }
+    assert_eq!(found, json!("fresh"), "{point:?}");
+    // The state that was read just now is all there can be.
+    assert!(leftovers(&object) <= 1, "{point:?}");
+    assert_eq!(object.alarm_ms(), None, "{point:?}");
+    assert!(matches!(client.closed().map(|close| close.code), Some(1001 | 1006)), "{point:?}");
+    crashed
+}
+
+fn for_every(point: impl Fn(u64) -> CrashPoint) -> u64 {
+    (1..).take_while(|&n| interrupted_at(point(n), true) | interrupted_at(point(n), false)).last().unwrap_or_default()
+}
+
+#[test]
+fn c165_destroy_is_finished_wherever_it_is_interrupted() {
+    for (before, after) in [
+        (for_every(CrashPoint::StorageCall), for_every(CrashPoint::AfterStorageCall)),
+        (for_every(CrashPoint::AwaitPoint), for_every(CrashPoint::AfterAwaitPoint)),
+    ] {
+        assert!(before >= 3 && before == after, "{before} {after}");
+    }
+}
+
+#[test]
+fn c165_an_interrupted_end_comes_before_anything_else_of_the_wake() {
+    for wake in ["message", "request", "alarm"] {
+        let host = MemoryHost::new();
+        let object = host.agent::<Clerk>("a");
+        ask(&object, |cx: Context<Clerk>| async move { Ok(cx.set_state(json!("used"))?) });
+        let mut client = object.connect("");
+        client.greeting();
+        object.evict();
+        object.sql("CREATE TABLE cf_agents_destroying (since INTEGER)", ()).execute().expect("SQL");
+        match wake {
+            "message" => client.send(r#"{"type":"cf_agent_state","state":"mine"}"#),
+            "request" => drop(object.get("")),
+            _ => object.set_alarm_ms(Some(host.now_ms())),
+        }
+        host.run_until_idle();
+        assert!(was_told(&mut client));
+        assert_eq!((leftovers(&object), object.alarm_ms()), (0, None), "{wake}");
+        assert_eq!(state(&object), json!("fresh"), "{wake}");
+        let mut again = object.connect("");
+        assert!(again.greeting()[1].contains("fresh"));
+    }
+}

@@ -1,0 +1,317 @@
+//! Retries: of work in an event, of background work, and of the alarm when the platform has failed.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "agents and helpers of tests are part of the tests"
+)]
+
+mod common;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use common::clerk::{ask, clerk, refused, script, try_ask};
+use common::{note, notes};
+use durable_agents_core::host::HostError;
+use durable_agents_core::testing::{MemoryHost, Object};
+use durable_agents_core::{AgentOptions, Context, Error, Result, RetryOptions, ScheduleOptions, When, bail, error};
+
+clerk!(Clerk, AgentOptions::new());
+clerk!(Stubborn, AgentOptions::new().retry(RetryOptions::new().max_attempts(5).base_delay_ms(10).max_delay_ms(50)));
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn office() -> (MemoryHost, Object) {
+    notes();
+    let host = MemoryHost::new();
+    let object = host.agent::<Clerk>("a");
+    (host, object)
+}
+
+/// Runs `work` in the agent while the clock goes on.
+fn while_time_passes<A: durable_agents_core::Agent, T: 'static, F: Future<Output = Result<T>> + 'static>(
+    host: &MemoryHost,
+    object: &Object,
+    work: impl FnOnce(Context<A>) -> F + 'static,
+) -> Result<T> {
+    let result = Rc::new(RefCell::new(None));
+    let slot = Rc::clone(&result);
+    ask(object, move |cx: Context<A>| async move {
+        let work = work(cx.clone());
+        cx.wait_until(async move { drop(slot.replace(Some(work.await))) });
+        Ok(())
+    });
+    host.advance(3_600 * SECOND);
+    result.take().expect("it ended")
+}
+
+#[test]
+fn work_is_tried_again_until_it_succeeds_or_has_been_tried_often_enough() {
+    let (host, object) = office();
+    let fast = RetryOptions::new().base_delay_ms(1).max_delay_ms(10);
+    let outcome = while_time_passes(&host, &object, move |cx: Context<Clerk>| async move {
+        cx.retry(fast, async |attempt| {
+            note(format!("attempt {attempt}"));
+            if attempt < 3 { Err(error!("transient-{attempt}")) } else { Ok(format!("ok-{attempt}")) }
+        })
+        .await
+    });
+    assert_eq!(outcome.expect("it succeeded"), "ok-3");
+    assert_eq!(notes(), ["attempt 1", "attempt 2", "attempt 3"]);
+    let outcome: Result<()> = while_time_passes(&host, &object, move |cx: Context<Clerk>| async move {
+        cx.retry(fast.max_attempts(2), async |attempt| bail!("always-fail-{attempt}")).await
+    });
+    assert_eq!(outcome.expect_err("it failed").to_string(), "always-fail-2");
+}
+
+#[test]
+fn the_predicate_sees_the_error_and_the_next_attempt_and_may_end_it() {
+    let (host, object) = office();
+    let outcome: Result<()> = while_time_passes(&host, &object, |cx: Context<Clerk>| async move {
+        let many = RetryOptions::new().max_attempts(10);
+        let agree = |error: &Error, next: u32| {
+            note(format!("{error}, then {next}"));
+            !error.to_string().starts_with("permanent")
+        };
+        cx.retry_if(many, async |attempt| bail!("{}-{attempt}", if attempt < 3 { "transient" } else { "permanent" }), agree)
+            .await
+    });
+    assert_eq!(outcome.expect_err("it failed").to_string(), "permanent-3");
+    assert_eq!(notes(), ["transient-1, then 2", "transient-2, then 3", "permanent-3, then 4"]);
+}
+
+#[test]
+fn options_of_the_class_hold_where_the_call_says_nothing() {
+    let (host, _) = office();
+    let object = host.agent::<Stubborn>("a");
+    let attempts = |options: RetryOptions| {
+        let outcome: Result<()> = while_time_passes(&host, &object, move |cx: Context<Stubborn>| async move {
+            cx.retry(options, async |attempt| bail!("{attempt}")).await
+        });
+        outcome.expect_err("it failed").to_string()
+    };
+    assert_eq!(attempts(RetryOptions::new()), "5");
+    assert_eq!(attempts(RetryOptions::new().max_attempts(2)), "2");
+    assert_eq!(attempts(RetryOptions::new().base_delay_ms(51)), "retry.baseDelayMs must be <= retry.maxDelayMs");
+}
+
+#[test]
+fn c164_options_out_of_range_are_refused_when_the_work_is_made() {
+    let (_, object) = office();
+    for (retry, text) in [
+        (RetryOptions::new().max_attempts(0), "retry.maxAttempts must be >= 1"),
+        (RetryOptions::new().base_delay_ms(0), "retry.baseDelayMs must be > 0"),
+        (RetryOptions::new().max_delay_ms(0), "retry.maxDelayMs must be > 0"),
+        (RetryOptions::new().base_delay_ms(5_000), "retry.baseDelayMs must be <= retry.maxDelayMs"),
+    ] {
+        let scheduled = refused(&object, move |cx: Context<Clerk>| async move {
+            Ok(cx.schedule_with(SECOND, Clerk::SCRIPT, &(), ScheduleOptions::new().retry(retry))?)
+        });
+        let queued = refused(&object, move |cx: Context<Clerk>| async move { Ok(cx.queue_with(Clerk::SCRIPT, &(), retry)?) });
+        assert_eq!((scheduled.as_str(), queued.as_str()), (text, text));
+    }
+    let tables: u32 = object.sql("SELECT count(*) FROM sqlite_master", ()).one().expect("SQL");
+    assert_eq!(tables, 0);
+}
+
+#[test]
+fn c159_a_callback_that_fails_twice_and_then_succeeds_runs_three_times() {
+    let (host, object) = office();
+    script(&[|| Err(error!("one")), || Err(error!("two"))]);
+    ask(&object, |cx: Context<Clerk>| async move { Ok(cx.schedule(SECOND, Clerk::SCRIPT, &())?) });
+    host.advance(10 * SECOND);
+    assert_eq!(notes(), ["attempt 1", "attempt 2", "attempt 3"]);
+    assert_eq!(left(&object), (0, 0));
+}
+
+#[test]
+fn c159_a_callback_that_fails_three_times_reaches_the_error_hook_once_and_is_kept() {
+    let (host, object) = office();
+    script(&[|| Err(error!("one")), || panic!("two"), || Err(error!("three"))]);
+    ask(&object, |cx: Context<Clerk>| async move {
+        cx.schedule(SECOND, Clerk::SCRIPT, &())?;
+        Ok(cx.schedule(2 * SECOND, Clerk::NOTE, &"next".to_owned())?)
+    });
+    host.advance(10 * SECOND);
+    assert_eq!(notes(), ["attempt 1", "attempt 2", "attempt 3", "error: three", "next"]);
+    assert_eq!(left(&object), (0, 1));
+}
+
+/// Schedules and dead letters.
+fn left(object: &Object) -> (usize, usize) {
+    ask(object, |cx: Context<Clerk>| async move {
+        Ok((cx.schedules(&durable_agents_core::ScheduleFilter::new())?.len(), cx.dead_letters()?.len()))
+    })
+}
+
+/// A one-shot that is due and follows the script: whether the alarm's work failed, and whether the schedule is still there.
+fn run_due(host: &MemoryHost, object: &Object, attempts: u32) -> (bool, bool) {
+    while_time_passes_until_done(host, object, move |cx: Context<Clerk>| async move {
+        let retry = RetryOptions::new().max_attempts(attempts).base_delay_ms(1).max_delay_ms(2);
+        let made = cx.schedule_with(When::at_ms(0), Clerk::SCRIPT, &(), ScheduleOptions::new().retry(retry))?;
+        // Nothing but this runs it.
+        cx.host().set_alarm(None)?;
+        let threw = cx.run_due().await.is_err();
+        Ok((threw, cx.get_schedule(&made.id)?.is_some()))
+    })
+}
+
+fn while_time_passes_until_done<T: 'static, F: Future<Output = Result<T>> + 'static>(
+    host: &MemoryHost,
+    object: &Object,
+    work: impl FnOnce(Context<Clerk>) -> F + 'static,
+) -> T {
+    let result = Rc::new(RefCell::new(None));
+    let slot = Rc::clone(&result);
+    ask(object, move |cx: Context<Clerk>| async move {
+        let work = work(cx.clone());
+        cx.wait_until(async move { drop(slot.replace(Some(work.await))) });
+        Ok(())
+    });
+    host.advance(Duration::from_millis(100));
+    result.take().expect("it ended").expect("it succeeded")
+}
+
+fn retryable() -> Result<()> {
+    Err(HostError { message: "internal error".to_owned(), retryable: true, overloaded: false }.into())
+}
+
+fn lost() -> Result<()> {
+    Err(error!("Network connection lost."))
+}
+
+fn wrapped() -> Result<()> {
+    Err(error!("Network connection lost.").context("SQL query failed: Network connection lost."))
+}
+
+fn replaced() -> Result<()> {
+    Err(error!("Durable Object reset because its code was updated."))
+}
+
+fn own() -> Result<()> {
+    Err(error!("some ordinary application error"))
+}
+
+fn out_of_memory() -> Result<()> {
+    Err(error!("Durable Object's isolate exceeded its memory limit and was reset."))
+}
+
+#[test]
+fn failures_of_the_platform_keep_a_one_shot_and_fail_the_alarm() {
+    for (steps, attempts, (threw, kept, calls)) in [
+        (&[lost as fn() -> Result<()>, lost, lost][..], 3, (true, true, 3)),
+        (&[wrapped, wrapped], 2, (true, true, 2)),
+        (&[retryable, retryable], 2, (true, true, 2)),
+        (&[lost], 3, (false, false, 2)),
+        (&[lost, own], 2, (false, false, 2)),
+        (&[own, own, own], 3, (false, false, 3)),
+        // Nothing that this instance tries will succeed.
+        (&[lost, replaced], 5, (true, true, 2)),
+        (&[replaced], 1, (true, true, 1)),
+    ] {
+        let (host, object) = office();
+        script(steps);
+        assert_eq!(run_due(&host, &object, attempts), (threw, kept));
+        let calls_made = notes().iter().filter(|note| note.starts_with("attempt")).count();
+        assert_eq!(calls_made, calls);
+        // The alarm comes back and the platform has recovered by then.
+        host.advance(10 * SECOND);
+        assert_eq!(left(&object).0, 0);
+    }
+}
+
+#[test]
+fn the_platform_repeats_an_alarm_that_failed_and_gives_up_after_six_times() {
+    let (host, object) = office();
+    ask(&object, |cx: Context<Clerk>| async move {
+        let once = ScheduleOptions::new().retry(RetryOptions::new().max_attempts(1));
+        Ok(cx.schedule_with(SECOND, Clerk::SCRIPT, &(), once)?)
+    });
+    script(&[lost, lost, lost, lost, lost, lost, lost, own]);
+    host.advance(SECOND);
+    assert_eq!(notes(), ["attempt 1"]);
+    for wait in [2, 4, 8, 16, 32, 64] {
+        host.advance(wait * SECOND - Duration::from_millis(1));
+        assert!(notes().is_empty());
+        host.advance(Duration::from_millis(1));
+        assert_eq!(notes(), ["attempt 1"]);
+    }
+    host.advance(86_400 * SECOND);
+    assert!(notes().is_empty());
+    assert_eq!((left(&object).0, object.alarm_ms()), (1, None));
+    // Any later wake goes on.
+    object.evict();
+    object.get("");
+    host.advance(SECOND);
+    assert_eq!(notes(), ["attempt 1", "error: some ordinary application error"]);
+    assert_eq!(left(&object), (0, 1));
+}
+
+#[test]
+fn other_rows_run_although_one_fails_the_alarm_and_none_of_them_runs_twice() {
+    let (host, object) = office();
+    script(&[lost, || Ok(())]);
+    ask(&object, |cx: Context<Clerk>| async move {
+        let once = ScheduleOptions::new().retry(RetryOptions::new().max_attempts(1));
+        cx.schedule_with(SECOND, Clerk::SCRIPT, &(), once)?;
+        Ok(cx.schedule(SECOND, Clerk::NOTE, &"other".to_owned())?)
+    });
+    host.advance(10 * SECOND);
+    assert_eq!(notes(), ["attempt 1", "other", "attempt 1"]);
+}
+
+#[test]
+fn a_failed_alarm_that_was_set_again_meanwhile_comes_back_all_the_same() {
+    let (host, object) = office();
+    script(&[lost, || Ok(())]);
+    ask(&object, |cx: Context<Clerk>| async move {
+        let once = ScheduleOptions::new().retry(RetryOptions::new().max_attempts(1));
+        cx.schedule(SECOND, Clerk::SLOW, &100)?;
+        Ok(cx.schedule_with(SECOND, Clerk::SCRIPT, &(), once)?)
+    });
+    host.advance(SECOND);
+    // Sets the alarm to tomorrow while its handler runs, which would end the platform's own attempts.
+    ask(&object, |cx: Context<Clerk>| async move { Ok(cx.schedule(86_400 * SECOND, Clerk::NOTE, &String::new())?) });
+    host.advance(10 * SECOND);
+    assert_eq!(notes(), ["begins 100", "ends 100", "attempt 1", "attempt 1"]);
+    assert_eq!(left(&object).0, 1);
+}
+
+#[test]
+fn three_failures_for_want_of_memory_in_a_row_are_enough() {
+    let (host, object) = office();
+    let strikes = |object: &Object| ask(object, |cx: Context<Clerk>| async move { Ok(cx.memory_limit_strikes()?) });
+    script(&[out_of_memory]);
+    assert_eq!(run_due(&host, &object, 3), (false, true), "the platform is not to repeat it at once");
+    assert_eq!((left(&object), strikes(&object)), ((1, 0), 1));
+    // A run without such a failure ends the row.
+    assert!(try_ask(&object, |cx: Context<Clerk>| async move { cx.run_due().await }).is_some_and(|run| run.is_ok()));
+    assert_eq!(strikes(&object), 0);
+    host.advance(60 * SECOND);
+    assert_eq!(left(&object), (0, 0));
+
+    notes();
+    script(&[out_of_memory, out_of_memory, out_of_memory]);
+    ask(&object, |cx: Context<Clerk>| async move { Ok(cx.schedule(SECOND, Clerk::SCRIPT, &())?) });
+    host.advance(60 * SECOND);
+    assert_eq!(notes(), ["attempt 1", "attempt 1", "attempt 1"]);
+    assert_eq!((left(&object), strikes(&object)), ((0, 1), 0));
+}
+
+#[test]
+fn a_queue_item_outlives_failures_of_the_platform_too() {
+    let (host, object) = office();
+    script(&[replaced, lost, lost, lost, || Ok(())]);
+    ask(&object, |cx: Context<Clerk>| async move { Ok(cx.queue(Clerk::SCRIPT, &())?) });
+    host.advance(60 * SECOND);
+    assert_eq!(notes(), ["attempt 1", "attempt 1", "attempt 2", "attempt 3", "attempt 1"]);
+    assert_eq!(ask(&object, |cx: Context<Clerk>| async move { Ok((cx.queue_len()?, cx.dead_letters()?.len())) }), (0, 0));
+
+    script(&[out_of_memory, out_of_memory, out_of_memory]);
+    ask(&object, |cx: Context<Clerk>| async move { Ok(cx.queue(Clerk::SCRIPT, &())?) });
+    host.advance(60 * SECOND);
+    assert_eq!(ask(&object, |cx: Context<Clerk>| async move { Ok((cx.queue_len()?, cx.dead_letters()?.len())) }), (0, 1));
+}

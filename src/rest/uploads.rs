@@ -1,0 +1,80 @@
+//! Uploads: what is kept of them, and for how long.
+
+use durable_agents::prelude::*;
+use durable_agents::sql::SqlError;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::RestAgent;
+
+/// Uploads that are remembered; with one more the oldest is forgotten, whether its digest has been taken or not.
+pub const MAX_UPLOADS: u64 = 100;
+
+/// How much of a file is in one row: a row may hold 2 MB.
+const PART_BYTES: usize = 1024 * 1024;
+
+// Written once for each upload and once more with its digest; at most `MAX_UPLOADS` rows.
+const CREATE_UPLOADS: &str = "CREATE TABLE IF NOT EXISTS rest_uploads (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, filename TEXT NOT NULL, size INTEGER NOT NULL, uploaded_at INTEGER NOT NULL, sha256 TEXT
+)";
+
+// The content, between an upload and its digest.
+const CREATE_PARTS: &str = "CREATE TABLE IF NOT EXISTS rest_upload_parts (
+    upload INTEGER NOT NULL, part INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY (upload, part)
+)";
+
+/// One upload, as the list shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Upload {
+    /// Name of the file, as the client gave it.
+    pub filename: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it came, in milliseconds.
+    pub uploaded_at: u64,
+    /// SHA-256 of its content in hexadecimal digits, once it has been taken.
+    pub sha256: Option<String>,
+}
+
+pub(super) fn create_tables(cx: &Context<RestAgent>) -> Result<(), SqlError> {
+    cx.sql(CREATE_UPLOADS, ()).execute()?;
+    cx.sql(CREATE_PARTS, ()).execute()?;
+    Ok(())
+}
+
+/// Keeps an upload until its digest is taken; its id.
+pub(super) fn keep(cx: &Context<RestAgent>, filename: &str, content: &[u8]) -> Result<u64, SqlError> {
+    let insert = "INSERT INTO rest_uploads (filename, size, uploaded_at) VALUES (?, ?, ?) RETURNING id";
+    let upload: u64 = cx.sql(insert, (filename, content.len(), cx.now_ms())).one()?;
+    for (part, content) in content.chunks(PART_BYTES).enumerate() {
+        let insert = "INSERT INTO rest_upload_parts (upload, part, content) VALUES (?, ?, ?)";
+        cx.sql(insert, (upload, part, content)).execute()?;
+    }
+    let oldest = upload.saturating_sub(MAX_UPLOADS);
+    cx.sql("DELETE FROM rest_upload_parts WHERE upload <= ?", (oldest,)).execute()?;
+    cx.sql("DELETE FROM rest_uploads WHERE id <= ?", (oldest,)).execute()?;
+    Ok(upload)
+}
+
+/// Takes the digest of an upload, and forgets its content. Nothing happens to one that has been forgotten meanwhile.
+pub(super) fn digest(cx: &Context<RestAgent>, upload: u64) -> Result<(), SqlError> {
+    let size: Option<u64> = cx.sql("SELECT size FROM rest_uploads WHERE id = ? AND sha256 IS NULL", (upload,)).optional()?;
+    let Some(size) = size else { return Ok(()) };
+    let mut hash = Sha256::new();
+    // One part at a time in memory.
+    for part in 0..size.div_ceil(PART_BYTES as u64) {
+        let content = "SELECT content FROM rest_upload_parts WHERE upload = ? AND part = ?";
+        hash.update(&cx.sql(content, (upload, part)).one::<(Vec<u8>,)>()?.0);
+    }
+    let sha256: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    cx.sql("UPDATE rest_uploads SET sha256 = ? WHERE id = ?", (sha256, upload)).execute()?;
+    cx.sql("DELETE FROM rest_upload_parts WHERE upload = ?", (upload,)).execute()?;
+    Ok(())
+}
+
+/// All that are remembered, newest first.
+pub(super) fn newest(cx: &Context<RestAgent>) -> Result<Vec<Upload>, SqlError> {
+    let uploads = "SELECT filename, size, uploaded_at AS uploadedAt, sha256 FROM rest_uploads ORDER BY id DESC";
+    cx.sql(uploads, ()).all()
+}
