@@ -51,6 +51,7 @@ const BINDINGS: Record<string, string> = {
   desk: "Desk",
   starter: "Starter",
   clerk: "Clerk",
+  pulse: "Pulse",
 };
 
 export function namespace(agent: string): DurableObjectNamespace {

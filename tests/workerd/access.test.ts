@@ -19,8 +19,8 @@ test("C136, C137: it may call what reads, not what sets", async () => {
   const name = fresh();
   const reader = await join(`/agents/counter/${name}?readonly`);
   const writer = await join(`/agents/counter/${name}`);
-  for (const method of ["set", "increment"])
-    expect(await reader.call(method, 1)).toMatchObject([{ success: false, error: "Connection is readonly" }]);
+  for (const [method, ...args] of [["set", 1], ["increment"]] as const)
+    expect(await reader.call(method, ...args)).toMatchObject([{ success: false, error: "Connection is readonly" }]);
   expect(await reader.call("get")).toMatchObject([{ success: true, result: { count: 0 } }]);
   expect(await reader.call("add", 2, 3)).toMatchObject([{ success: true, result: 5 }]);
   expect(await writer.settle()).toEqual([]);

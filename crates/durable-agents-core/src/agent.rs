@@ -100,6 +100,16 @@ pub trait Agent: Sized + 'static {
         Ok(())
     }
 
+    /// Whether a message is looked at at all, protocol frames included: the place for [limits](crate::limits) and for taking note
+    /// of [life](crate::liveness).
+    ///
+    /// Not `async`: it decides about each message in order, after [`on_connect`](Self::on_connect) and before anything is parsed.
+    /// `false` drops the message. An error drops it too and goes to [`on_connection_error`](Self::on_connection_error).
+    fn should_handle_message(&self, cx: &Context<Self>, connection: &Connection<Self>, message: &Message) -> Result<bool> {
+        let _ = (cx, connection, message);
+        Ok(true)
+    }
+
     /// A text or binary message that is no protocol frame.
     ///
     /// Messages of one connection enter in order; one that waits lets later ones pass. Errors go to
@@ -303,6 +313,7 @@ impl Hooks {
     pub const SHOULD_CONNECTION_BE_READONLY: Self = Self(1 << 9);
     pub const ON_STATE_CHANGED: Self = Self(1 << 10);
     pub const HAS_SCOPE: Self = Self(1 << 11);
+    pub const SHOULD_HANDLE_MESSAGE: Self = Self(1 << 12);
 
     /// Both sets together.
     #[must_use]

@@ -23,15 +23,21 @@ const CLONE_OVERHEAD_BYTES: usize = 32;
 pub(crate) struct Flags {
     pub(crate) readonly: bool,
     pub(crate) no_protocol: bool,
+    /// Presence has taken note of its end.
+    pub(crate) departed: bool,
+    /// It gets logged frames with their numbers: see [`Resume`](crate::resume::Resume).
+    pub(crate) resumes: bool,
 }
 
 impl Flags {
     fn to_bits(self) -> u8 {
-        u8::from(self.readonly) | u8::from(self.no_protocol) << 1
+        let Self { readonly, no_protocol, departed, resumes } = self;
+        u8::from(readonly) | u8::from(no_protocol) << 1 | u8::from(departed) << 2 | u8::from(resumes) << 3
     }
 
     fn from_bits(bits: u8) -> Self {
-        Self { readonly: bits & 1 != 0, no_protocol: bits & 2 != 0 }
+        let has = |bit: u8| bits & 1 << bit != 0;
+        Self { readonly: has(0), no_protocol: has(1), departed: has(2), resumes: has(3) }
     }
 }
 
@@ -45,6 +51,8 @@ pub(crate) struct Attachment {
     pub(crate) uri: String,
     /// The connection's own state, as JSON text.
     pub(crate) state: Option<String>,
+    /// What limits and liveness count, as JSON text. Only they read it, so that agents without them carry no code for it.
+    pub(crate) meter: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -56,6 +64,8 @@ struct Stored<'a>(
     #[serde(borrow)] Option<&'a RawValue>,
     // Tells "no state" from a state that is `null`.
     bool,
+    // Left out where nothing is counted, as in every attachment from before there was anything to count.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")] Option<&'a RawValue>,
 );
 
 impl Attachment {
@@ -69,12 +79,10 @@ impl Attachment {
         tags: &Tags,
         uri: &str,
         state: Option<&str>,
+        meter: Option<&str>,
     ) -> Result<Vec<u8>, AttachmentError> {
-        let raw: Option<&RawValue> = match state {
-            Some(state) => Some(serde_json::from_str(state).map_err(shape)?),
-            None => None,
-        };
-        let stored = Stored(flags.to_bits(), serial, tags.as_slice().to_vec(), uri.into(), raw, state.is_some());
+        let tags = tags.as_slice().to_vec();
+        let stored = Stored(flags.to_bits(), serial, tags, uri.into(), raw(state)?, state.is_some(), raw(meter)?);
         let bytes = serde_json::to_vec(&stored).map_err(shape)?;
         if bytes.len() > MAX_ATTACHMENT_BYTES {
             return Err(AttachmentError::TooLarge { size_bytes: bytes.len(), limit_bytes: MAX_ATTACHMENT_BYTES });
@@ -84,13 +92,18 @@ impl Attachment {
 
     /// Reads what [`encode`](Self::encode) wrote. `None` for anything else: such a socket is not ours.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let Stored(flags, serial, tags, uri, state, has_state) = serde_json::from_slice(bytes).ok()?;
+        let Stored(flags, serial, tags, uri, state, has_state, meter) = serde_json::from_slice(bytes).ok()?;
         if tags.is_empty() {
             return None;
         }
         let state = has_state.then(|| state.map_or_else(|| "null".to_owned(), |state| state.get().to_owned()));
-        Some(Self { flags: Flags::from_bits(flags), serial, tags: Tags::stored(tags), uri: uri.into_owned(), state })
+        let meter = meter.map(|meter| meter.get().to_owned());
+        Some(Self { flags: Flags::from_bits(flags), serial, tags: Tags::stored(tags), uri: uri.into_owned(), state, meter })
     }
+}
+
+fn raw(json: Option<&str>) -> Result<Option<&RawValue>, AttachmentError> {
+    json.map(serde_json::from_str).transpose().map_err(shape)
 }
 
 fn shape(error: serde_json::Error) -> AttachmentError {
@@ -107,15 +120,22 @@ mod tests {
 
     #[test]
     fn reads_what_it_wrote() {
-        for state in [None, Some("null"), Some("0"), Some(r#"{"a":"ü\u0000"}"#)] {
-            let flags = Flags { readonly: true, no_protocol: false };
-            let bytes = Attachment::encode(flags, 7, &tags(), "https://h/\"?x=ü", state).expect("fits");
+        for (state, meter) in [
+            (None, None),
+            (Some("null"), None),
+            (Some("0"), Some("[1,2]")),
+            (None, Some("[]")),
+            (Some(r#"{"a":"ü\u0000"}"#), Some("7")),
+        ] {
+            let flags = Flags { readonly: true, departed: true, ..Flags::default() };
+            let bytes = Attachment::encode(flags, 7, &tags(), "https://h/\"?x=ü", state, meter).expect("fits");
             let expected = Attachment {
                 flags,
                 serial: 7,
                 tags: tags(),
                 uri: "https://h/\"?x=ü".to_owned(),
                 state: state.map(str::to_owned),
+                meter: meter.map(str::to_owned),
             };
             assert_eq!(Attachment::decode(&bytes), Some(expected));
         }
@@ -126,8 +146,19 @@ mod tests {
         let id = "0123456789abcdef-_xyz";
         let tags = Tags::new(id, vec![]).expect("valid tags");
         let uri = "https://example.com/agents/chat-agent/lobby";
-        let bytes = Attachment::encode(Flags::default(), u64::MAX, &tags, uri, None).expect("fits");
+        let bytes = Attachment::encode(Flags::default(), u64::MAX, &tags, uri, None, None).expect("fits");
         assert!(bytes.len() - uri.len() <= 256, "{}", bytes.len());
+    }
+
+    #[test]
+    fn an_attachment_from_before_there_was_anything_to_count_is_read_as_it_is() {
+        let bytes = br#"[3,7,["id"],"https://h/",{"a":1},true]"#;
+        let read = Attachment::decode(bytes).expect("ours");
+        assert_eq!(read.flags, Flags { readonly: true, no_protocol: true, ..Flags::default() });
+        assert_eq!((read.state.as_deref(), read.meter), (Some(r#"{"a":1}"#), None));
+        let again =
+            Attachment::encode(read.flags, read.serial, &read.tags, &read.uri, read.state.as_deref(), None).expect("fits");
+        assert_eq!(again, bytes);
     }
 
     #[test]
@@ -140,7 +171,7 @@ mod tests {
     #[test]
     fn c77_what_is_too_large_says_how_large() {
         let state = format!("\"{}\"", "x".repeat(MAX_ATTACHMENT_BYTES));
-        let error = Attachment::encode(Flags::default(), 0, &tags(), "", Some(&state)).expect_err("too large");
+        let error = Attachment::encode(Flags::default(), 0, &tags(), "", Some(&state), None).expect_err("too large");
         assert!(matches!(error, AttachmentError::TooLarge { size_bytes, .. } if size_bytes > MAX_ATTACHMENT_BYTES));
     }
 }

@@ -57,6 +57,18 @@ pub trait Host: 'static {
     /// Whatever the platform reports.
     fn sockets(&self, tag: Option<&str>) -> Result<Vec<Rc<dyn Socket>>, HostError>;
 
+    /// Has the platform answer text messages that are exactly the first of the pair with the second, on every hibernating socket,
+    /// without waking the object; `None` ends that. Holds until the object is reset.
+    ///
+    /// At most [`MAX_AUTO_RESPONSE_CHARS`](crate::liveness::MAX_AUTO_RESPONSE_CHARS) each.
+    ///
+    /// # Errors
+    /// Whatever the platform reports; what was set before holds.
+    fn set_auto_response(&self, pair: Option<(&str, &str)>) -> Result<(), HostError>;
+
+    /// When the platform last answered a message of that socket by itself, in Unix milliseconds. Survives hibernation.
+    fn auto_response_ms(&self, socket: &dyn Socket) -> Option<u64>;
+
     /// Runs `work` to its end beside the current event, and keeps the object in memory for it.
     fn spawn(&self, work: LocalBoxFuture<'static, ()>);
 
@@ -106,7 +118,7 @@ pub trait Upgrade {
 }
 
 /// The server's end of an accepted WebSocket.
-pub trait Socket {
+pub trait Socket: Any {
     /// Queues a message.
     ///
     /// # Errors

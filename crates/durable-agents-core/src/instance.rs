@@ -36,6 +36,7 @@ pub(crate) trait Entity: Any {
     fn on_start(self: Rc<Self>, props: Option<String>, trace: Option<Rc<Trace>>) -> Hook<()>;
     fn on_request(self: Rc<Self>, request: Request) -> Hook<Response>;
     fn on_connect(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<()>;
+    fn should_handle_message(self: Rc<Self>, link: &Rc<Link>, message: &Message) -> Result<bool>;
     fn on_message(self: Rc<Self>, link: Rc<Link>, message: Message) -> Hook<()>;
     fn on_close(self: Rc<Self>, link: Rc<Link>, close: Close) -> Hook<()>;
     fn on_connection_error(self: Rc<Self>, link: Rc<Link>, error: Error) -> Hook<()>;
@@ -282,6 +283,15 @@ impl<A: Agent> Entity for Instance<A> {
 
     fn on_connect(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<()> {
         hook!(self, ON_CONNECT or (), link, |agent, cx, connection| agent.on_connect(&cx, &connection, &request))
+    }
+
+    fn should_handle_message(self: Rc<Self>, link: &Rc<Link>, message: &Message) -> Result<bool> {
+        if !A::HOOKS.contains(Hooks::SHOULD_HANDLE_MESSAGE) {
+            return Ok(true);
+        }
+        let (agent, cx) = (self.agent()?, self.context(Some(link)));
+        let connection = self.connection(Rc::clone(link));
+        guard_sync(|| agent.should_handle_message(&cx, &connection, message))
     }
 
     fn on_message(self: Rc<Self>, link: Rc<Link>, message: Message) -> Hook<()> {

@@ -15,6 +15,9 @@ use crate::lifecycle::Inbox;
 use crate::message::Payload;
 use crate::tags::Tags;
 
+/// Lowest bits of a serial, which count the connections of one millisecond; above them is the time.
+pub(crate) const SERIAL_COUNT_BITS: u32 = 10;
+
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -43,6 +46,7 @@ pub(crate) struct Link {
     state: RefCell<Option<String>>,
     // The state as the agent's own type, decoded at the first look.
     typed: RefCell<Option<Rc<dyn Any>>>,
+    meter: RefCell<Option<String>>,
     pub(crate) inbox: RefCell<Inbox>,
     // Told when it is no longer listed, and when a stream to it has ended.
     pub(crate) farewells: Farewells,
@@ -62,6 +66,7 @@ impl Link {
             uri,
             state: RefCell::default(),
             typed: RefCell::default(),
+            meter: RefCell::default(),
             inbox: RefCell::default(),
             farewells: Farewells::default(),
         }
@@ -75,6 +80,7 @@ impl Link {
         link.flags.set(attachment.flags);
         link.tags.replace(attachment.tags);
         link.state.replace(attachment.state);
+        link.meter.replace(attachment.meter);
         link.phase.set(Phase::Open);
         // The agent may have closed it in an earlier wake, or its connect failed: its messages are not for the agent any more.
         link.closed_here.set(socket.ready_state() != ReadyState::Open);
@@ -87,7 +93,7 @@ impl Link {
     pub(crate) fn accepted(&self, socket: Rc<dyn Socket>) -> Result<(), AttachmentError> {
         let _ = self.socket.set(socket);
         self.phase.set(Phase::Opening);
-        self.store(self.flags.get(), self.state.borrow().as_deref())
+        self.store(self.flags.get(), self.state.borrow().as_deref(), self.meter.borrow().as_deref())
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -100,6 +106,11 @@ impl Link {
 
     pub(crate) fn serial(&self) -> u64 {
         self.serial
+    }
+
+    /// When it was opened, in Unix milliseconds.
+    pub(crate) fn connected_ms(&self) -> u64 {
+        self.serial >> SERIAL_COUNT_BITS
     }
 
     pub(crate) fn tags(&self) -> Vec<String> {
@@ -157,8 +168,30 @@ impl Link {
     }
 
     pub(crate) fn set_flags(&self, flags: Flags) -> Result<(), AttachmentError> {
-        self.store(flags, self.state.borrow().as_deref())?;
+        self.store(flags, self.state.borrow().as_deref(), self.meter.borrow().as_deref())?;
         self.flags.set(flags);
+        Ok(())
+    }
+
+    /// Notes that presence has taken note of its end. A socket that has gone cannot store it, and need not.
+    pub(crate) fn mark_departed(&self) {
+        let flags = Flags { departed: true, ..self.flags.get() };
+        let _ = self.set_flags(flags);
+        self.flags.set(flags);
+    }
+
+    /// What limits and liveness have counted, as JSON text.
+    pub(crate) fn with_meter<T>(&self, read: impl FnOnce(Option<&str>) -> T) -> T {
+        read(self.meter.borrow().as_deref())
+    }
+
+    /// Replaces that, in the attachment and in memory.
+    pub(crate) fn set_meter(&self, json: String) -> Result<(), AttachmentError> {
+        if self.phase.get() == Phase::Gone {
+            return Err(AttachmentError::Closed);
+        }
+        self.store(self.flags.get(), self.state.borrow().as_deref(), Some(&json))?;
+        self.meter.replace(Some(json));
         Ok(())
     }
 
@@ -180,7 +213,7 @@ impl Link {
         if self.phase.get() == Phase::Gone {
             return Err(AttachmentError::Closed);
         }
-        self.store(self.flags.get(), json.as_deref())?;
+        self.store(self.flags.get(), json.as_deref(), self.meter.borrow().as_deref())?;
         self.state.replace(json);
         self.typed.replace(typed);
         Ok(())
@@ -202,8 +235,8 @@ impl Link {
         Ok(())
     }
 
-    fn store(&self, flags: Flags, state: Option<&str>) -> Result<(), AttachmentError> {
-        let bytes = Attachment::encode(flags, self.serial, &self.tags.borrow(), &self.uri, state)?;
+    fn store(&self, flags: Flags, state: Option<&str>, meter: Option<&str>) -> Result<(), AttachmentError> {
+        let bytes = Attachment::encode(flags, self.serial, &self.tags.borrow(), &self.uri, state, meter)?;
         match self.socket.get() {
             Some(socket) => Ok(socket.set_attachment(&bytes)?),
             // Not accepted yet: it fits, and is written on accept.

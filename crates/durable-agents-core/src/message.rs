@@ -42,6 +42,24 @@ impl Message {
     }
 }
 
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
 /// A message on its way out: text or bytes, borrowed or owned.
 ///
 /// Built by `into()` from `&str`, `String`, `&[u8]`, `Vec<u8>` and [`Message`].

@@ -330,7 +330,7 @@ mod tests {
             assert_eq!(Fault::of(&error!("{words}")), fault, "{words}");
             assert_eq!(Fault::of(&error!("{words}").context("SQL query failed")), fault, "{words}");
         }
-        let flagged = |overloaded| HostError { message: "internal error".to_owned(), retryable: true, overloaded };
+        let flagged = |overloaded| HostError { retryable: true, overloaded, ..HostError::new("internal error") };
         assert_eq!(Fault::of(&flagged(false).into()), Fault::Transient);
         assert_eq!(Fault::of(&Error::from(flagged(false)).context("call failed")), Fault::Transient);
         assert_eq!(Fault::of(&flagged(true).into()), Fault::Own);

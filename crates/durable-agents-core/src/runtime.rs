@@ -234,7 +234,7 @@ impl Runtime {
         link.set_tags(Tags::new(link.id(), tags)?);
         let readonly = entity().is_readonly(Rc::clone(link), Rc::clone(request)).await?;
         let no_protocol = !entity().sends_protocol_messages(Rc::clone(link), Rc::clone(request)).await?;
-        link.set_flags(Flags { readonly, no_protocol })?;
+        link.set_flags(Flags { readonly, no_protocol, ..link.flags() })?;
         if no_protocol {
             return Ok(Vec::new());
         }
@@ -344,6 +344,11 @@ impl Runtime {
     }
 
     async fn handle_message(&self, link: Rc<Link>, message: Message) {
+        match Rc::clone(&self.entity).should_handle_message(&link, &message) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return self.report_of(&link, "should_handle_message", error),
+        }
         let frame = match &message {
             Message::Text(text) => wire::client::parse(text),
             Message::Binary(_) => ClientFrame::App,

@@ -12,7 +12,7 @@ use crate::eager::begin;
 use crate::error::Error;
 use crate::host::{Host, HostError, Level, Socket, SocketError};
 use crate::lifecycle::Gate;
-use crate::link::{Link, Links};
+use crate::link::{Link, Links, SERIAL_COUNT_BITS};
 use crate::message::Payload;
 use crate::rpc::{Hop, Trace, uuid};
 
@@ -90,7 +90,7 @@ impl Shell {
     /// A number for a new connection, larger than those of all that were here before it.
     pub(crate) fn next_serial(&self) -> u64 {
         // Time, so that it grows over wakes; counted on within a millisecond.
-        let serial = (self.host.now_ms() << 10).max(self.last_serial.get() + 1);
+        let serial = (self.host.now_ms() << SERIAL_COUNT_BITS).max(self.last_serial.get() + 1);
         self.last_serial.set(serial);
         serial
     }

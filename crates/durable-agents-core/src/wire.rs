@@ -7,3 +7,7 @@ pub(crate) const IDENTITY: &str = "cf_agent_identity";
 pub(crate) const STATE: &str = "cf_agent_state";
 pub(crate) const STATE_ERROR: &str = "cf_agent_state_error";
 pub(crate) const RPC: &str = "rpc";
+
+// Additions to the protocol, for clients that ask for them.
+pub(crate) const RESUMED: &str = "da_resumed";
+pub(crate) const LOGGED: &str = "da_frame";

@@ -176,7 +176,7 @@ fn while_time_passes_until_done<T: 'static, F: Future<Output = Result<T>> + 'sta
 }
 
 fn retryable() -> Result<()> {
-    Err(HostError { message: "internal error".to_owned(), retryable: true, overloaded: false }.into())
+    Err(HostError { retryable: true, ..HostError::new("internal error") }.into())
 }
 
 fn lost() -> Result<()> {

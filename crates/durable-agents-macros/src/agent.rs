@@ -8,7 +8,7 @@ use syn::spanned::Spanned;
 use crate::model::AgentImpl;
 
 /// The hooks that an agent pays for only if it has them.
-const HOOKS: [&str; 12] = [
+const HOOKS: [&str; 13] = [
     "on_start",
     "on_request",
     "on_connect",
@@ -21,6 +21,7 @@ const HOOKS: [&str; 12] = [
     "should_connection_be_readonly",
     "on_state_changed",
     "has_scope",
+    "should_handle_message",
 ];
 
 /// The block, completed, and the class.

@@ -44,6 +44,15 @@ fn callable_row(callable: &Callable) -> TokenStream {
     let values: Vec<_> = (0..arguments.len()).map(|index| format_ident!("value_{index}")).collect();
     let names: Vec<_> = arguments.iter().map(|argument| &argument.ident).collect();
     let reads = arguments.iter().zip(&values).map(|(argument, value)| read(argument, value));
+    let take = match names.as_slice() {
+        [] => quote!(let [] = call.args.take(#signature)?;),
+        names => quote! {
+            let (#(#names,)*) = {
+                let [#(#values),*] = call.args.take(#signature)?;
+                (#(#reads,)*)
+            };
+        },
+    };
     let context = takes_context.then(|| quote!(&call.cx,));
     let stream_argument = stream.as_ref().map(|_| quote!(call.stream()?,));
     let wait = is_async.then(|| quote!(.await));
@@ -54,7 +63,10 @@ fn callable_row(callable: &Callable) -> TokenStream {
             ::core::result::Result::Ok(::core::option::Option::None)
         }
     } else if is_answer(returns) {
-        quote!(::core::result::Result::Ok(#call))
+        quote! {
+            let answer: #returns = #call;
+            ::core::result::Result::Ok(answer)
+        }
     } else {
         // At the type's own place, which is where it may lack `Serialize`.
         let write = quote_spanned!(span_of(returns)=> ::durable_agents::rpc::answer::<#returns>);
@@ -68,10 +80,7 @@ fn callable_row(callable: &Callable) -> TokenStream {
     quote! {
         ::durable_agents::rpc::Callable::new(#wire_name, |call: ::durable_agents::rpc::Call<Self>| {
             ::std::boxed::Box::pin(async move {
-                let (#(#names,)*) = {
-                    let [#(#values),*] = call.args.take(#signature)?;
-                    (#(#reads,)*)
-                };
+                #take
                 #answer
             })
         })

@@ -33,6 +33,7 @@
 //!
 //! - [`Agent`] is what an author implements; [`macro@agent`] makes a class of it.
 //! - [`Context`] and [`Connection`] are what its hooks can reach.
+//! - [`limits`], [`liveness`], [`presence`] and [`resume`] are parts for agents whose connections come and go.
 //! - [`route_agent_request`] brings requests to agents.
 //! - `testing` (feature `testing`) is the world in which agents run under plain `cargo test`.
 
@@ -51,7 +52,7 @@ pub use durable_agents_core::{
     Error, Hooks, KeepAlive, MAX_ATTACHMENT_BYTES, MAX_DEAD_LETTERS, MAX_PAYLOAD_BYTES, MAX_STATE_BYTES, MAX_TAG_BYTES,
     MAX_TAGS, Message, PanicError, Payload, PayloadError, QueueItem, Result, RetryOptions, RetryOptionsError, Run, Schedule,
     ScheduleFilter, ScheduleKind, ScheduleOptions, Source, StateError, TagError, Tags, TaskError, When, bail, close, error,
-    host, http, rpc, schedule, sql, task,
+    host, http, limits, liveness, presence, resume, rpc, schedule, sql, task,
 };
 pub use durable_agents_core::{INTERNAL_HEADERS, PROPS_HEADER, encode_props};
 pub use durable_agents_macros::{agent, callable, callback};
@@ -74,6 +75,10 @@ struct Queue;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/calls.md")]
 struct Calls;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/connections.md")]
+struct Connections;
 
 /// What `#[agent]` expands to uses these. No part of the interface.
 #[doc(hidden)]

@@ -20,6 +20,7 @@ use super::socket::ServerEnd;
 use super::world::{Slot, World, never, reset};
 use crate::host::{Host, HostError, Level, Rows, Socket, SqlValue, Store, Target};
 use crate::http::{Body, Request, Response};
+use crate::liveness::MAX_AUTO_RESPONSE_CHARS;
 use crate::message::Message;
 use crate::route::kebab;
 use crate::sql::{Params, Query};
@@ -133,6 +134,20 @@ impl Host for ObjectHost {
         Ok(chosen.map(end).collect())
     }
 
+    fn set_auto_response(&self, pair: Option<(&str, &str)>) -> Result<(), HostError> {
+        let slot = self.storage.slot().ok_or_else(reset)?;
+        if let Some(long) = pair.into_iter().flat_map(|(request, response)| [request, response]).find(|text| too_long(text)) {
+            let chars = long.encode_utf16().count();
+            return Err(HostError::new(format!("{MAX_AUTO_RESPONSE_CHARS} characters at most, {chars} given")));
+        }
+        slot.auto_response.replace(pair.map(|(request, response)| (request.to_owned(), response.to_owned())));
+        Ok(())
+    }
+
+    fn auto_response_ms(&self, socket: &dyn Socket) -> Option<u64> {
+        (socket as &dyn Any).downcast_ref::<ServerEnd>()?.pipe.answered_ms.get()
+    }
+
     fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
         if let Some((world, slot)) = self.here() {
             world.spawn(&slot, "work beside an event".to_owned(), work);
@@ -167,6 +182,10 @@ impl Host for ObjectHost {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+fn too_long(text: &str) -> bool {
+    text.encode_utf16().count() > MAX_AUTO_RESPONSE_CHARS
 }
 
 /// The database, for one wake of one object.

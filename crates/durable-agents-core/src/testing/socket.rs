@@ -35,6 +35,8 @@ pub(super) struct Pipe {
     accepted: RefCell<Option<Accepted>>,
     attachment: RefCell<Option<Vec<u8>>>,
     key: Cell<Option<(u64, u64)>>,
+    // When the platform last answered a message by itself.
+    pub(super) answered_ms: Cell<Option<u64>>,
     close_sent: Cell<bool>,
     close_received: Cell<bool>,
     lost: Cell<bool>,
@@ -247,6 +249,13 @@ impl Pipe {
         self.client.lose(1006, "");
     }
 
+    /// What the platform answers by itself, if it does.
+    fn auto_response(&self, message: &Message) -> Option<String> {
+        let slot = self.slot().filter(|_| self.hibernates() && self.ready_state() == ReadyState::Open)?;
+        let pair = slot.auto_response.borrow();
+        pair.as_ref().filter(|(request, _)| message.as_text() == Some(request)).map(|(_, response)| response.clone())
+    }
+
     /// What the client has sent reaches the server: what its runtime is told, if anything.
     pub(super) fn deliver(self: &Rc<Self>, world: &World, up: Up) -> Option<Told> {
         if (self.lost.get() || self.close_received.get()) && !matches!(up, Up::CloseAgain) {
@@ -260,7 +269,14 @@ impl Pipe {
                 self.leave_if_closed();
                 Some(Told::Failed(format!("WebSocket protocol error; protocolError.statusCode = 1009; {text}")))
             }
-            Up::Message(message) => Some(Told::Message(message)),
+            Up::Message(message) => match self.auto_response(&message) {
+                Some(answer) => {
+                    self.answered_ms.set(Some(world.now_ms.get()));
+                    self.send_down(world, Down::Message(Rc::new(Message::Text(answer))));
+                    None
+                }
+                None => Some(Told::Message(message)),
+            },
             Up::Close(code, reason) => {
                 self.close_received.set(true);
                 if world.auto_reply_to_close.get() && !self.close_sent.replace(true) {

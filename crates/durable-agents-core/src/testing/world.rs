@@ -82,6 +82,8 @@ pub(super) struct Slot {
     alarm_failures: Cell<u32>,
     is_alarm_running: Cell<bool>,
     pub(super) failures: RefCell<VecDeque<HostError>>,
+    // The text message that the platform answers by itself, and the answer.
+    pub(super) auto_response: RefCell<Option<(String, String)>>,
     runtime: RefCell<Option<Runtime>>,
     awake: Cell<Option<u64>>,
     pub(super) wakes: Cell<u64>,
@@ -257,6 +259,7 @@ impl World {
             alarm_failures: Cell::default(),
             is_alarm_running: Cell::default(),
             failures: RefCell::default(),
+            auto_response: RefCell::default(),
             runtime: RefCell::default(),
             awake: Cell::default(),
             wakes: Cell::default(),
@@ -585,6 +588,7 @@ impl World {
 
     fn reset(&self, slot: &Rc<Slot>) {
         slot.awake.set(None);
+        slot.auto_response.take();
         slot.disk.rollback();
         slot.next_alarm.set(None);
         slot.outbox.take();

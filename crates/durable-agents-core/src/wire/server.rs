@@ -1,9 +1,13 @@
 //! Frames that the server sends, as text.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{IDENTITY, RPC, STATE, STATE_ERROR};
+use super::{IDENTITY, LOGGED, RESUMED, RPC, STATE, STATE_ERROR};
+use crate::message::Message;
+use crate::resume::Replay;
 
 /// `cf_agent_mcp_servers` of an agent without MCP servers, which every agent here is.
 pub(crate) const NO_MCP_SERVERS: &str =
@@ -89,7 +93,41 @@ pub(crate) fn rpc_error(id: &str, error: &str) -> String {
     text(&RpcError { error, id, success: false, r#type: RPC })
 }
 
-// Structs of strings, booleans and raw JSON have no way to fail.
+/// What a client that resumes is to expect. The number is that before its first frame, live or missed.
+pub(crate) fn resumed(epoch: &str, replay: &Replay) -> String {
+    #[derive(Serialize)]
+    struct Resumed<'a> {
+        r#type: &'static str,
+        epoch: &'a str,
+        seq: u64,
+        recovered: bool,
+        missed: usize,
+        lost: u64,
+    }
+    let seq = replay.frames.first().map_or(replay.newest_seq, |(seq, _)| seq.saturating_sub(1));
+    let Replay { recovered, lost, .. } = *replay;
+    text(&Resumed { r#type: RESUMED, epoch, seq, recovered, missed: replay.frames.len(), lost })
+}
+
+/// A frame with its number in the log.
+pub(crate) fn logged(seq: u64, frame: &Message) -> String {
+    #[derive(Serialize)]
+    struct Logged<'a> {
+        r#type: &'static str,
+        seq: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        base64: Option<String>,
+    }
+    let (plain, base64) = match frame {
+        Message::Text(plain) => (Some(plain.as_str()), None),
+        Message::Binary(bytes) => (None, Some(STANDARD.encode(bytes))),
+    };
+    text(&Logged { r#type: LOGGED, seq, text: plain, base64 })
+}
+
+// Structs of strings, numbers, booleans and raw JSON have no way to fail.
 fn text(frame: &impl Serialize) -> String {
     serde_json::to_string(frame).unwrap_or_default()
 }
@@ -122,6 +160,18 @@ mod tests {
             rpc_error("7f", "Method nope does not exist"),
             r#"{"error":"Method nope does not exist","id":"7f","success":false,"type":"rpc"}"#
         );
+    }
+
+    #[test]
+    fn frames_for_those_who_resume_are_byte_exact() {
+        let replay = Replay { frames: vec![(5, Message::Text("a\"".to_owned()))], lost: 2, recovered: false, newest_seq: 5 };
+        let expected = r#"{"type":"da_resumed","epoch":"e","seq":4,"recovered":false,"missed":1,"lost":2}"#;
+        assert_eq!(resumed("e", &replay), expected);
+        let replay = Replay { frames: Vec::new(), lost: 0, recovered: true, newest_seq: 9 };
+        let expected = r#"{"type":"da_resumed","epoch":"e","seq":9,"recovered":true,"missed":0,"lost":0}"#;
+        assert_eq!(resumed("e", &replay), expected);
+        assert_eq!(logged(5, &Message::Text("a\"".to_owned())), r#"{"type":"da_frame","seq":5,"text":"a\""}"#);
+        assert_eq!(logged(6, &Message::Binary(vec![0, 255])), r#"{"type":"da_frame","seq":6,"base64":"AP8="}"#);
     }
 
     #[test]

@@ -105,6 +105,23 @@ impl Host for WorkerHost {
         Ok(sockets.into_iter().map(|socket| Rc::new(JsSocket(socket)) as Rc<dyn Socket>).collect())
     }
 
+    fn set_auto_response(&self, pair: Option<(&str, &str)>) -> Result<(), HostError> {
+        let set = match pair {
+            Some((request, response)) => {
+                sys::WebSocketRequestResponsePair::new(request, response).and_then(|pair| self.state.set_auto_response(&pair))
+            }
+            None => self.state.unset_auto_response(),
+        };
+        set.map_err(host_error)
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since 1970")]
+    fn auto_response_ms(&self, socket: &dyn Socket) -> Option<u64> {
+        let socket: &JsSocket = (socket as &dyn Any).downcast_ref()?;
+        let date = self.state.auto_response_date(&socket.0).ok().flatten()?;
+        Some(date.get_time() as u64)
+    }
+
     fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
         // The work runs either way; all that can be missing is the promise that the object stays for it.
         drop(self.state.wait_until(&promise_of_end(work)));

@@ -32,6 +32,21 @@ extern "C" {
     /// The method itself. Called, it ends the stack that it is called on, and nobody can catch that.
     #[wasm_bindgen(method, catch, getter, js_name = abort)]
     pub(crate) fn abort_method(this: &State) -> Result<js_sys::Function, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = setWebSocketAutoResponse)]
+    pub(crate) fn set_auto_response(this: &State, pair: &WebSocketRequestResponsePair) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = setWebSocketAutoResponse)]
+    pub(crate) fn unset_auto_response(this: &State) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = getWebSocketAutoResponseTimestamp)]
+    pub(crate) fn auto_response_date(this: &State, socket: &WebSocket) -> Result<Option<js_sys::Date>, JsValue>;
+
+    /// `WebSocketRequestResponsePair`.
+    pub(crate) type WebSocketRequestResponsePair;
+
+    #[wasm_bindgen(constructor, catch)]
+    pub(crate) fn new(request: &str, response: &str) -> Result<WebSocketRequestResponsePair, JsValue>;
 }
 
 #[wasm_bindgen]

@@ -1,0 +1,321 @@
+//! The log of one key: what is in it, and what of it somebody has missed.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::ResumeLimits;
+use crate::agent::Agent;
+use crate::context::Context;
+use crate::host::{Host, HostError, SqlValue};
+use crate::message::{Data, Message, Payload};
+use crate::sql::{MAX_VALUE_BYTES, SqlError};
+
+// One row for each frame, written once and deleted once; as many as the limits of its log allow, and the newest, which carries
+// the numbering. `start_bytes` is what all earlier frames took together, so that the size of any part is a subtraction. Row 0 of a
+// log, if it is there, is no frame but holds the epoch, and when somebody was last interested.
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS cf_resume_log \
+    (log TEXT NOT NULL, seq INTEGER NOT NULL, at_ms INTEGER NOT NULL, start_bytes INTEGER NOT NULL, frame, \
+    PRIMARY KEY (log, seq)) WITHOUT ROWID";
+
+/// What a row takes beside its frame, generously: a frame over [`MAX_VALUE_BYTES`] less this is not kept.
+const ROW_BYTES: usize = 4_096;
+
+/// Outgoing frames under one key, numbered from 1, in SQLite: for a client that comes back and wants what it has missed.
+///
+/// A handle that costs nothing to make; what it knows is in the database, so it may be made anew for each event.
+///
+/// ```
+/// use durable_agents_core::resume::{ResumeLimits, ResumeLog, Since};
+/// # use durable_agents_core::http::Request;
+/// # use durable_agents_core::{Agent, Connection, Context, Message, Result};
+/// # struct Session;
+/// # impl Agent for Session {
+/// #   type State = ();
+/// #   type ConnectionState = ();
+/// #   type Props = ();
+/// #   const CLASS: &'static str = "Session";
+/// #   fn new(_: &Context<Self>) -> Self { Self }
+/// # }
+/// const LIMITS: ResumeLimits = ResumeLimits::new().max_frames(500);
+///
+/// fn tell(cx: &Context<Session>, session: &str, content: &str) -> Result<()> {
+///     let logged = ResumeLog::new(cx, session, LIMITS).append(|seq| format!(r#"{{"seq":{seq},"content":"{content}"}}"#))?;
+///     for connection in cx.connections_tagged(session) {
+///         connection.send(&logged.frame)?;
+///     }
+///     Ok(())
+/// }
+///
+/// fn resume(cx: &Context<Session>, session: &str, connection: &Connection<Session>, request: &Request) -> Result<()> {
+///     let since = Since::parse(request.url().query_param("lastSeq").as_deref());
+///     let replay = ResumeLog::new(cx, session, LIMITS).since(since)?;
+///     connection.send(format!(r#"{{"recovered":{},"missed":{}}}"#, replay.recovered, replay.frames.len()))?;
+///     for (_, frame) in replay.frames {
+///         connection.send(frame)?;
+///     }
+///     Ok(())
+/// }
+/// ```
+pub struct ResumeLog<'a> {
+    host: &'a dyn Host,
+    key: Cow<'a, str>,
+    limits: ResumeLimits,
+}
+
+/// A frame that is in the log and may be sent now.
+#[derive(Debug)]
+pub struct Logged<F> {
+    /// Its number.
+    pub seq: u64,
+    /// The frame.
+    pub frame: F,
+}
+
+/// What a client has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// Nothing: it wants all that is kept.
+    Beginning,
+    /// Everything up to the frame of that number.
+    Seq(u64),
+    /// Something that is not in this log: it gets all that is kept, and has not recovered.
+    Unknown,
+}
+
+impl Since {
+    /// Reads a query parameter: without one from the beginning, and [`Unknown`](Self::Unknown) if it is no number.
+    pub fn parse(param: Option<&str>) -> Self {
+        match param.map(str::parse) {
+            None => Self::Beginning,
+            Some(Ok(seq)) => Self::Seq(seq),
+            Some(Err(_)) => Self::Unknown,
+        }
+    }
+}
+
+/// What a client has missed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// The frames to send again with their numbers, oldest first.
+    pub frames: Vec<(u64, Message)>,
+    /// How many more it has missed that are not kept any more.
+    pub lost: u64,
+    /// Whether it has everything once it has these frames.
+    pub recovered: bool,
+    /// Number of the newest frame, kept or not; 0 if there never was one.
+    pub newest_seq: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Newest {
+    seq: u64,
+    end_bytes: u64,
+}
+
+impl<'a> ResumeLog<'a> {
+    /// The log of that key. Nothing is read or written before it is used.
+    pub fn new<A: Agent>(cx: &'a Context<A>, key: impl Into<Cow<'a, str>>, limits: ResumeLimits) -> Self {
+        Self { host: cx.host(), key: key.into(), limits }
+    }
+
+    /// Writes a frame, which `make` builds from its number, and deletes what is over the limits now. Send it afterwards: what a
+    /// client has seen is in the log then, whatever happens.
+    ///
+    /// A frame that is itself over the limits, or over what a row can hold, gets a number and is not kept: whoever misses it has
+    /// not recovered.
+    ///
+    /// # Errors
+    /// [`SqlError`]: nothing was written, and the number is still free.
+    pub fn append<F>(&self, make: impl FnOnce(u64) -> F) -> Result<Logged<F>, SqlError>
+    where
+        for<'p> &'p F: Into<Payload<'p>>,
+    {
+        let newest = self.newest()?;
+        let seq = newest.seq + 1;
+        let frame = make(seq);
+        let payload: Payload<'_> = (&frame).into();
+        let (size_bytes, value) = match payload.data() {
+            Data::Text(text) => (text.len(), SqlValue::Text(text.clone().into_owned())),
+            Data::Binary(bytes) => (bytes.len(), SqlValue::Blob(bytes.clone().into_owned())),
+        };
+        let is_kept = size_bytes <= self.limits.max_bytes.min(MAX_VALUE_BYTES - ROW_BYTES);
+        let (size_bytes, value) = if is_kept { (size_bytes, value) } else { (0, SqlValue::Null) };
+        drop(payload);
+        self.insert(seq, newest.end_bytes, value)?;
+        let size_bytes = u64::try_from(size_bytes).unwrap_or(u64::MAX);
+        self.delete_over_limits(Newest { seq, end_bytes: newest.end_bytes.saturating_add(size_bytes) })?;
+        Ok(Logged { seq, frame })
+    }
+
+    /// What a client that has seen this much has missed. A number above the newest is [`Since::Unknown`].
+    ///
+    /// # Errors
+    /// [`SqlError`].
+    pub fn since(&self, since: Since) -> Result<Replay, SqlError> {
+        let newest_seq = self.newest_seq()?;
+        let (from, is_known) = match since {
+            Since::Beginning => (0, true),
+            Since::Seq(seq) if seq <= newest_seq => (seq, true),
+            Since::Seq(_) | Since::Unknown => (0, false),
+        };
+        let sql = "SELECT seq, frame FROM cf_resume_log \
+            WHERE log = ? AND seq > ? AND at_ms >= ? AND frame IS NOT NULL ORDER BY seq";
+        let rows = self.read(sql, vec![self.key(), from.into(), self.oldest_ms().into()])?;
+        let frames: Vec<(u64, Message)> = rows.into_iter().filter_map(frame_of_row).collect();
+        let kept = u64::try_from(frames.len()).unwrap_or(u64::MAX);
+        let lost = (newest_seq - from).saturating_sub(kept);
+        Ok(Replay { frames, lost, recovered: is_known && lost == 0, newest_seq })
+    }
+
+    /// Number of the newest frame, kept or not; 0 if there never was one.
+    ///
+    /// # Errors
+    /// [`SqlError`].
+    pub fn newest_seq(&self) -> Result<u64, SqlError> {
+        Ok(self.newest()?.seq)
+    }
+
+    /// Deletes what has become too old. [`append`](Self::append) does it too, and [`since`](Self::since) leaves it out; this is for
+    /// an agent that wants its storage back when nothing is appended any more.
+    ///
+    /// # Errors
+    /// [`SqlError`].
+    pub fn prune(&self) -> Result<(), SqlError> {
+        let newest = self.newest()?;
+        if newest.seq == 0 {
+            return Ok(());
+        }
+        self.delete_over_limits(newest)?;
+        // The newest row stays for its number, without its frame.
+        let sql = "UPDATE cf_resume_log SET frame = NULL WHERE log = ? AND seq = ? AND at_ms < ? AND frame IS NOT NULL";
+        self.run(sql, vec![self.key(), newest.seq.into(), self.oldest_ms().into()])
+    }
+
+    /// Deletes all of it. The next frame is number 1 again, of another epoch.
+    ///
+    /// # Errors
+    /// [`SqlError`].
+    pub fn clear(&self) -> Result<(), SqlError> {
+        match self.run("DELETE FROM cf_resume_log WHERE log = ?", vec![self.key()]) {
+            Err(SqlError::Store(error)) if is_no_such_table(&error) => Ok(()),
+            cleared => cleared,
+        }
+    }
+
+    /// Random text that stands for this numbering: another one follows when the log is [cleared](Self::clear). For keys that a
+    /// client could know from before; an unguessable key that is not used again needs none.
+    ///
+    /// # Errors
+    /// [`SqlError`].
+    pub fn epoch(&self) -> Result<String, SqlError> {
+        let rows = self.read("SELECT frame FROM cf_resume_log WHERE log = ? AND seq = 0", vec![self.key()])?;
+        if let Some(SqlValue::Text(epoch)) = rows.into_iter().next().and_then(|row| row.into_iter().next()) {
+            return Ok(epoch);
+        }
+        let mut random = [0; 8];
+        self.host.fill_random(&mut random);
+        let epoch = format!("{:016x}", u64::from_be_bytes(random));
+        self.insert(0, 0, SqlValue::Text(epoch.clone()))?;
+        Ok(epoch)
+    }
+
+    /// When somebody was last interested, as far as [`note_interest`](Self::note_interest) was told. `None`: there is no epoch.
+    pub(super) fn interest_ms(&self) -> Result<Option<u64>, SqlError> {
+        let rows = self.read("SELECT at_ms FROM cf_resume_log WHERE log = ? AND seq = 0", vec![self.key()])?;
+        Ok(rows.first().and_then(|row| unsigned(row.first())))
+    }
+
+    pub(super) fn note_interest(&self) -> Result<(), SqlError> {
+        let now_ms = self.host.now_ms();
+        self.run("UPDATE cf_resume_log SET at_ms = ? WHERE log = ? AND seq = 0", vec![now_ms.into(), self.key()])
+    }
+
+    fn key(&self) -> SqlValue {
+        (&*self.key).into()
+    }
+
+    fn oldest_ms(&self) -> u64 {
+        let age_ms = u64::try_from(self.limits.max_age.as_millis()).unwrap_or(u64::MAX);
+        self.host.now_ms().saturating_sub(age_ms)
+    }
+
+    fn newest(&self) -> Result<Newest, SqlError> {
+        let sql = "SELECT seq, start_bytes + coalesce(length(CAST(frame AS BLOB)), 0) FROM cf_resume_log \
+            WHERE log = ? AND seq > 0 ORDER BY seq DESC LIMIT 1";
+        let rows = self.read(sql, vec![self.key()])?;
+        let newest =
+            rows.first().and_then(|row| Some(Newest { seq: unsigned(row.first())?, end_bytes: unsigned(row.get(1))? }));
+        Ok(newest.unwrap_or_default())
+    }
+
+    fn insert(&self, seq: u64, start_bytes: u64, frame: SqlValue) -> Result<(), SqlError> {
+        let sql = "INSERT INTO cf_resume_log (log, seq, at_ms, start_bytes, frame) VALUES (?, ?, ?, ?, ?)";
+        let params = [self.key(), seq.into(), self.host.now_ms().into(), start_bytes.into(), frame];
+        let store = self.host.store();
+        match store.run(sql, &params) {
+            Err(error) if is_no_such_table(&error) => {
+                store.run(CREATE, &[])?;
+                store.run(sql, &params)?;
+            }
+            inserted => {
+                inserted?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Count, bytes and age all grow from the newest frame to the oldest: the first one within all of them is the oldest to keep,
+    /// and finding it reads no more rows than are deleted, and one. The newest is always kept, for its number.
+    fn delete_over_limits(&self, newest: Newest) -> Result<(), SqlError> {
+        let sql = "DELETE FROM cf_resume_log WHERE log = ?1 AND seq > 0 AND seq < coalesce((SELECT seq FROM cf_resume_log \
+            WHERE log = ?1 AND seq > ?2 AND start_bytes >= ?3 AND at_ms >= ?4 ORDER BY seq LIMIT 1), ?5)";
+        let max_bytes = u64::try_from(self.limits.max_bytes).unwrap_or(u64::MAX);
+        let before = newest.seq.saturating_sub(self.limits.max_frames);
+        let start_bytes = newest.end_bytes.saturating_sub(max_bytes);
+        self.run(sql, vec![self.key(), before.into(), start_bytes.into(), self.oldest_ms().into(), newest.seq.into()])
+    }
+
+    fn run(&self, sql: &str, params: Vec<SqlValue>) -> Result<(), SqlError> {
+        self.host.store().run(sql, &params)?;
+        Ok(())
+    }
+
+    /// A log that was never written to has not even the table.
+    fn read(&self, sql: &str, params: Vec<SqlValue>) -> Result<Vec<Vec<SqlValue>>, SqlError> {
+        match self.host.store().run(sql, &params) {
+            Err(error) if is_no_such_table(&error) => Ok(Vec::new()),
+            rows => Ok(rows?.rows),
+        }
+    }
+}
+
+impl fmt::Debug for ResumeLog<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The key may be a secret.
+        f.debug_struct("ResumeLog").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+fn frame_of_row(row: Vec<SqlValue>) -> Option<(u64, Message)> {
+    let mut row = row.into_iter();
+    let seq = unsigned(row.next().as_ref())?;
+    match row.next()? {
+        SqlValue::Text(text) => Some((seq, Message::Text(text))),
+        SqlValue::Blob(bytes) => Some((seq, Message::Binary(bytes))),
+        SqlValue::Null | SqlValue::Integer(_) | SqlValue::Real(_) => None,
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number below 2⁵³, checked")]
+fn unsigned(value: Option<&SqlValue>) -> Option<u64> {
+    match value? {
+        SqlValue::Integer(number) => u64::try_from(*number).ok(),
+        // The platform hands integers over as JavaScript numbers.
+        SqlValue::Real(number) if *number >= 0.0 && number.fract() == 0.0 => Some(*number as u64),
+        _ => None,
+    }
+}
+
+fn is_no_such_table(error: &HostError) -> bool {
+    error.message.contains("no such table")
+}
