@@ -12,13 +12,13 @@ import { main } from "./lib/steps.mjs";
 import { Tally } from "./lib/tally.mjs";
 import { cargoTest, nodeTest, vitest } from "./lib/test-runs.mjs";
 import { buildWorker } from "./lib/wasm.mjs";
-import { fixtures, shipped } from "./lib/workers.mjs";
+import { conformance, fixtures, shipped } from "./lib/workers.mjs";
 import { unattended, wranglerScript } from "./lib/wrangler.mjs";
 
 /** What needs the built workers. */
 const ON_THE_BUILD = [
   ["checks", "Size of the release build", () => checkSize(shipped)],
-  ["tests in workerd", "vitest in workerd", () => vitest("fixtures", "shipped")],
+  ["tests in workerd", "vitest in workerd", () => vitest("fixtures", "shipped", "conformance", "newest-date")],
   ["tests against wrangler dev", "vitest against wrangler dev", () => vitest("client")],
   ["checks", "wrangler deploy --dry-run", deployDryRun],
 ];
@@ -46,6 +46,7 @@ await main(async () => {
     await buildPage();
     await buildWorker(shipped);
     await buildWorker(fixtures);
+    await buildWorker(conformance);
   });
   for (const [kind, title, work] of ON_THE_BUILD) {
     if (built) await tally.count(kind, title, work);

@@ -10,3 +10,11 @@ export const fixtures = {
   outDir: inRoot("tests/fixtures/build"),
   config: inRoot("tests/fixtures/wrangler.toml"),
 };
+
+/** Agents for conformance suites from outside. */
+export const conformance = {
+  name: "the conformance worker",
+  crateDir: inRoot("tests/conformance"),
+  outDir: inRoot("tests/conformance/build"),
+  config: inRoot("tests/conformance/wrangler.toml"),
+};

@@ -415,6 +415,12 @@ impl<A: Agent> Context<A> {
         self.instance.shell.host.alarm().await
     }
 
+    /// Forgets what memory believes the alarm is set to, so that the next schedule sets it whatever it was. For code that set it
+    /// itself.
+    pub fn reload_alarm(&self) {
+        self.instance.shell.background.armed.set(Armed::Unknown);
+    }
+
     /// How often in a row background work has failed for want of memory. See
     /// [`max_alarm_memory_limit_strikes`](crate::AgentOptions::max_alarm_memory_limit_strikes).
     ///

@@ -24,7 +24,7 @@ pub(crate) fn expand(methods: &MethodBlock) -> TokenStream {
             #(#names)*
 
             #[doc(hidden)]
-            #[allow(dead_code, unused_mut, clippy::unit_arg)]
+            #[allow(dead_code, unused_mut, clippy::needless_question_mark, clippy::unit_arg, clippy::unused_unit)]
             fn #tables() -> ::durable_agents::rpc::Methods<Self> {
                 ::durable_agents::rpc::Methods {
                     callables: const { &[#(#rows),*] },
