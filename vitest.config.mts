@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 import { compatibilityDate as newestDate } from "workerd";
@@ -11,6 +12,18 @@ const inWorkerd = (name: string, include: string, configPath: string, overrides 
   test: { name, include: [include], provide },
 });
 
+const jwks = JSON.parse(readFileSync(new URL("tests/keys/jwks.json", import.meta.url), "utf8"));
+
+/** A JWK set of these keys. */
+const keys = (...kids: string[]) => ({ keys: jwks.keys.filter(({ kid }: { kid: string }) => kids.includes(kid)) });
+
+/** The same tests of tokens for each algorithm; a set of keys may be a JSON value or text. */
+const withTokens = (algorithm: "HS256" | "RS256" | "ES256", bindings: Record<string, unknown>) => {
+  const vars = { JWT_ALGORITHM: algorithm, JWT_ISSUER: "issuer", JWT_AUDIENCE: "agents", ...bindings };
+  const project = inWorkerd(`tokens-${algorithm}`, "tests/workerd/tokens/*.test.ts", "./wrangler.toml", { bindings: vars });
+  return { ...project, test: { ...project.test, provide: { ...provide, algorithm } } };
+};
+
 export default defineConfig({
   test: {
     allowOnly: false,
@@ -23,6 +36,9 @@ export default defineConfig({
       inWorkerd("newest-date", "tests/workerd/conformance/smoke.test.ts", "./tests/conformance/wrangler.toml", {
         compatibilityDate: newestDate,
       }),
+      withTokens("HS256", { JWT_SECRET: "a secret of at least thirty-two bytes" }),
+      withTokens("RS256", { JWT_JWKS: keys("rsa", "rsa-weak", "ec") }),
+      withTokens("ES256", { JWT_JWKS: JSON.stringify(keys("rsa", "ec")) }),
       {
         // The published client and plain HTTP in Node.js, against a `wrangler dev` of their own.
         test: {
@@ -41,5 +57,6 @@ export default defineConfig({
 declare module "vitest" {
   interface ProvidedContext {
     panic: string;
+    algorithm: "HS256" | "RS256" | "ES256";
   }
 }

@@ -18,7 +18,7 @@ import { unattended, wranglerScript } from "./lib/wrangler.mjs";
 /** What needs the built workers. */
 const ON_THE_BUILD = [
   ["checks", "Size of the release build", () => checkSize(shipped)],
-  ["tests in workerd", "vitest in workerd", () => vitest("fixtures", "shipped", "conformance", "newest-date")],
+  ["tests in workerd", "vitest in workerd", () => vitest("fixtures", "shipped", "tokens-*", "conformance", "newest-date")],
   ["tests against wrangler dev", "vitest against wrangler dev", () => vitest("client")],
   ["checks", "wrangler deploy --dry-run", deployDryRun],
 ];

@@ -179,9 +179,9 @@ enum Refusal {
 }
 
 impl ChatAgent {
-    fn user_of(&self, cx: &Context<Self>, request: &Request) -> Result<ChatUser, Refusal> {
+    async fn user_of(&self, cx: &Context<Self>, request: &Request) -> Result<ChatUser, Refusal> {
         if requires_token(cx) {
-            let user = auth::authenticate(cx, request).map_err(|_| Refusal::Unauthorized)?;
+            let user = auth::authenticate(cx, request).await.map_err(|_| Refusal::Unauthorized)?;
             let admin = user.scopes.iter().any(|scope| scope == ADMIN_SCOPE);
             return Ok(ChatUser { user_id: user.id, verified: true, admin });
         }
@@ -361,7 +361,7 @@ impl Agent for ChatAgent {
         connection: &Connection<Self>,
         request: &Request,
     ) -> Result<Vec<String>> {
-        let Ok(user) = self.user_of(cx, request) else { return Ok(Vec::new()) };
+        let Ok(user) = self.user_of(cx, request).await else { return Ok(Vec::new()) };
         connection.set_state(user.clone())?;
         Ok(vec![user.user_id])
     }
@@ -378,7 +378,7 @@ impl Agent for ChatAgent {
 
     async fn on_connect(&self, cx: &Context<Self>, connection: &Connection<Self>, request: &Request) -> Result<()> {
         let Some(user) = connection.state()? else {
-            match self.user_of(cx, request) {
+            match self.user_of(cx, request).await {
                 Err(Refusal::UserId) => {
                     let reason = format!("user id: at most {MAX_USER_ID_BYTES} bytes, no control characters");
                     connection.close(1008, &reason)?;
@@ -459,7 +459,7 @@ impl Agent for ChatAgent {
             let answer = refusal(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")?;
             return Ok(answer.with_header(header::ALLOW, HeaderValue::from_static("GET")));
         }
-        if self.user_of(cx, &request) == Err(Refusal::Unauthorized) {
+        if self.user_of(cx, &request).await == Err(Refusal::Unauthorized) {
             let answer = refusal(StatusCode::UNAUTHORIZED, "Unauthorized")?;
             return Ok(answer.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
         }

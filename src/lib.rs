@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod chat;
 pub mod counter;
+pub mod hub;
 pub mod presence;
 pub mod rest;
 pub mod room;
@@ -14,9 +15,14 @@ pub mod secure;
 use durable_agents::{Result, route_agent_request};
 use worker::{Context, Env, Request, Response, event};
 
+// The guides' examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/auth.md")]
+struct AuthGuide;
+
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
-    match route_agent_request(&request, &env, &routes::options()).await? {
+    match route_agent_request(&request, &env, &routes::options(&env)).await? {
         Some(response) => Ok(response),
         None => Ok(Response::error("Not found", 404)?),
     }

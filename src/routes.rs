@@ -7,16 +7,26 @@
 //! | a file of the page | the file; the platform answers before the worker is asked |
 //! | anything else | 404 `Not found` |
 
-use durable_agents::{Agent, RouteOptions};
+use durable_agents::{Agent, Before, Route, RouteOptions};
+use worker::Env;
 
+use crate::auth::gate;
 use crate::chat::ChatAgent;
+use crate::secure::SecureAgent;
 
 /// Binding of the agent that needs no class in its path.
 pub const DEFAULT_AGENT: &str = ChatAgent::CLASS;
 
+/// Agents that are there for signed-in users only: others wake none of them.
+const FOR_USERS: [&str; 1] = [SecureAgent::CLASS];
+
 /// How requests find their agent.
 ///
 /// No CORS here: the page has the worker's own origin, and [`RestAgent`](crate::rest::RestAgent) answers other origins itself.
-pub fn options() -> RouteOptions<'static> {
-    RouteOptions::new().default_agent(DEFAULT_AGENT)
+pub fn options(env: &Env) -> RouteOptions<'_> {
+    let admit = async |request, route: Route| match FOR_USERS.contains(&&*route.binding) {
+        true => gate::admit(request, env, &route).await,
+        false => Ok(Before::Forward(request)),
+    };
+    RouteOptions::new().default_agent(DEFAULT_AGENT).on_before_connect(admit).on_before_request(admit)
 }

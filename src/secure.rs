@@ -108,7 +108,7 @@ impl Agent for SecureAgent {
         connection: &Connection<Self>,
         request: &Request,
     ) -> Result<Vec<String>> {
-        let Ok(user) = auth::authenticate(cx, request) else { return Ok(Vec::new()) };
+        let Ok(user) = auth::authenticate(cx, request).await else { return Ok(Vec::new()) };
         connection.set_state(Session { user_id: user.id, role: user.role.clone() })?;
         Ok(vec![user.role])
     }

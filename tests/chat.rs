@@ -240,11 +240,11 @@ fn a_message_that_cannot_be_stored_is_answered_and_leaves_no_trace() {
 fn an_unusable_token_configuration_is_in_the_log_and_lets_nobody_in() {
     let host = MemoryHost::new();
     host.set_var("CHAT_REQUIRE_TOKEN", "true");
-    host.set_var("JWT_ALGORITHM", "RS256");
+    host.set_var("JWT_ALGORITHM", "RS512");
     let chat = host.agent::<ChatAgent>("lobby");
     assert_eq!(chat.connect("?token=dev:ada").close_event().code, 4001);
     let log = host.log().concat();
-    assert!(log.contains(r#"JWT_ALGORITHM "RS256" is not supported"#), "{log}");
+    assert!(log.contains(r#"JWT_ALGORITHM "RS512" is not supported"#), "{log}");
     assert!(!log.contains("dev:ada"), "{log}");
 }
 

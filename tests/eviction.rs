@@ -6,6 +6,8 @@
 mod chat_scenarios;
 #[path = "scenarios/counter.rs"]
 mod counter_scenarios;
+#[path = "scenarios/hub.rs"]
+mod hub_scenarios;
 #[path = "scenarios/presence.rs"]
 mod presence_scenarios;
 #[path = "scenarios/rest.rs"]
@@ -14,6 +16,8 @@ mod rest_scenarios;
 mod room_scenarios;
 #[path = "scenarios/secure.rs"]
 mod secure_scenarios;
+#[path = "support/tokens.rs"]
+mod tokens;
 
 macro_rules! evicted {
     ($($scenario:ident)*) => {$(
@@ -32,6 +36,11 @@ mod chat {
 mod counter {
     use crate::counter_scenarios as scenarios;
     scenarios::counter_scenarios!(evicted);
+}
+
+mod hub {
+    use crate::hub_scenarios as scenarios;
+    scenarios::hub_scenarios!(evicted);
 }
 
 mod presence {

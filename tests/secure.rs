@@ -8,6 +8,8 @@ use serde_json::json;
 
 #[path = "scenarios/secure.rs"]
 mod scenarios;
+#[path = "support/tokens.rs"]
+mod tokens;
 
 macro_rules! plain {
     ($($scenario:ident)*) => {$(
@@ -23,7 +25,7 @@ scenarios::secure_scenarios!(plain);
 fn the_log_says_that_development_tokens_are_on_and_never_holds_a_token() {
     let host = MemoryHost::new();
     host.set_var("DEV_TOKENS", "true");
-    host.set_var("JWT_SECRET", scenarios::SECRET);
+    host.set_var("JWT_SECRET", tokens::SECRET);
     let vault = host.agent::<SecureAgent>("vault");
     vault.connect("?token=dev:ada");
     vault.connect("?token=hush-hush");
@@ -37,7 +39,7 @@ fn the_log_says_that_development_tokens_are_on_and_never_holds_a_token() {
 fn without_a_secret_nobody_gets_in_and_the_log_says_why() {
     let host = MemoryHost::new();
     let vault = host.agent::<SecureAgent>("vault");
-    let token = scenarios::jwt(&json!({ "sub": "ada", "exp": host.now_ms() / 1_000 + 600 }));
+    let token = tokens::jwt(&json!({ "sub": "ada", "exp": host.now_ms() / 1_000 + 600 }));
     assert_eq!(vault.connect(&format!("?token={token}")).close_event().code, 4001);
     let log = host.log().join("\n");
     assert!(log.contains("no token will be accepted: configuration: secret JWT_SECRET is not set"), "{log}");

@@ -1,42 +1,45 @@
-use durable_agents::http::{HeaderValue, header};
+use durable_agents::http::Url;
+use durable_agents::testing::MemoryHost;
+use futures::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::*;
 
-const NOW_S: u64 = 1_800_000_000;
-const SECRET: &str = "a secret of at least thirty-two bytes";
+mod key_sets;
+#[path = "../../tests/support/tokens.rs"]
+mod tokens;
+use tokens::{SECRET, encoded, hs256, jwk, jwks, jwt};
+
+/// When these tokens are looked at: the moment at which every world begins.
+fn now_s() -> u64 {
+    MemoryHost::new().now_ms() / 1_000
+}
 
 type Vars<'a> = &'a [(&'a str, &'a str)];
 
-fn tokens(vars: Vars<'_>) -> Result<Tokens, TokenError> {
-    Tokens::configured(|name| vars.iter().find(|(var, _)| *var == name).map(|(_, value)| (*value).to_owned()))
+fn worker(vars: Vars<'_>) -> MemoryHost {
+    let host = MemoryHost::new();
+    for (name, value) in vars {
+        host.set_var(name, value);
+    }
+    host
 }
 
 fn check_with(vars: Vars<'_>, token: &str) -> Result<User, TokenError> {
-    tokens(vars)?.check(token, NOW_S * 1_000)
+    check(&worker(vars), Some(token)).now_or_never().expect("nothing to wait for")
 }
 
-fn check(token: &str) -> Result<User, TokenError> {
+fn check_hs256(token: &str) -> Result<User, TokenError> {
     check_with(&[("JWT_SECRET", SECRET)], token)
 }
 
-fn encoded(bytes: impl AsRef<[u8]>) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-fn signed_with(secret: &str, header: &str, claims: &str) -> String {
-    let signed = format!("{}.{}", encoded(header), encoded(claims));
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length");
-    mac.update(signed.as_bytes());
-    format!("{signed}.{}", encoded(mac.finalize().into_bytes()))
-}
-
-fn jwt(claims: &Value) -> String {
-    signed_with(SECRET, r#"{"alg":"HS256","typ":"JWT"}"#, &claims.to_string())
+/// Checks with these public keys.
+fn check_keys(algorithm: &str, keys: &[Value], token: &str) -> Result<User, TokenError> {
+    check_with(&[("JWT_ALGORITHM", algorithm), ("JWT_JWKS", &jwks(keys))], token)
 }
 
 fn claims() -> Value {
-    json!({ "sub": "ada", "exp": NOW_S + 600 })
+    json!({ "sub": "ada", "exp": now_s() + 600 })
 }
 
 /// `claims` with some of them changed; `null` takes one away.
@@ -57,17 +60,16 @@ fn user_of(id: &str, role: &str, scopes: &[&str]) -> User {
     User { id: id.to_owned(), role: role.to_owned(), scopes: scopes.iter().map(|&scope| scope.to_owned()).collect() }
 }
 
-#[test]
-fn the_example_of_rfc_7515_has_the_right_signature() {
-    // RFC 7515 A.1; its claims name no user, and its key is given in base64.
-    let key = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
-    let key = Key::Hs256(Hmac::new_from_slice(&decoded(key).expect("base64")).expect("any length"));
-    let signed = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9\
-        .eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
-    let signature = decoded("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").expect("base64");
-    let (header, _) = signed.split_once('.').expect("two parts");
-    assert_eq!(key.check_header(&part(header).expect("a header")), Ok(()));
-    assert_eq!(key.check_signature(signed, &signature), Ok(()));
+/// A key of the set as the issuer publishes it, with some members changed; `null` takes one away.
+fn changed(name: &str, changes: Value) -> Value {
+    let (mut key, Value::Object(changes)) = (jwk(name), changes) else { panic!("an object") };
+    for (member, value) in changes {
+        match value {
+            Value::Null => drop(key.as_object_mut().expect("a key").remove(&member)),
+            value => key[member] = value,
+        }
+    }
+    key
 }
 
 #[test]
@@ -78,26 +80,26 @@ fn a_good_token_names_user_role_and_scopes() {
         (with(json!({ "scope": " hub:publish  hub:metrics" })), user_of("ada", "user", &["hub:publish", "hub:metrics"])),
         (with(json!({ "iss": "x", "aud": "y", "iat": 1, "jti": "z", "more": [1] })), user_of("ada", "user", &[])),
     ] {
-        assert_eq!(check(&jwt(&claims)), Ok(expected), "{claims}");
+        assert_eq!(check_hs256(&jwt(&claims)), Ok(expected), "{claims}");
     }
 }
 
 #[test]
 fn times_hold_with_a_minute_of_leeway() {
     for (changes, expected) in [
-        (json!({ "exp": NOW_S - 59 }), None),
-        (json!({ "exp": NOW_S - 60 }), Some(TokenError::Expired)),
-        (json!({ "exp": NOW_S as f64 - 59.5 }), None),
+        (json!({ "exp": now_s() - 59 }), None),
+        (json!({ "exp": now_s() - 60 }), Some(TokenError::Expired)),
+        (json!({ "exp": now_s() as f64 - 59.5 }), None),
         (json!({ "exp": -1 }), Some(TokenError::Expired)),
         (json!({ "exp": 1e300 }), None),
         (json!({ "exp": null }), Some(TokenError::Claim("exp"))),
-        (json!({ "exp": (NOW_S + 600).to_string() }), Some(TokenError::Malformed)),
-        (json!({ "nbf": NOW_S + 60 }), None),
-        (json!({ "nbf": NOW_S + 61 }), Some(TokenError::NotYet)),
-        (json!({ "nbf": NOW_S - 600 }), None),
+        (json!({ "exp": (now_s() + 600).to_string() }), Some(TokenError::Malformed)),
+        (json!({ "nbf": now_s() + 60 }), None),
+        (json!({ "nbf": now_s() + 61 }), Some(TokenError::NotYet)),
+        (json!({ "nbf": now_s() - 600 }), None),
         (json!({ "nbf": "soon" }), Some(TokenError::Malformed)),
     ] {
-        assert_eq!(check(&jwt(&with(changes.clone()))).err(), expected, "{changes}");
+        assert_eq!(check_hs256(&jwt(&with(changes.clone()))).err(), expected, "{changes}");
     }
 }
 
@@ -132,7 +134,7 @@ fn user_and_role_are_there_and_bounded() {
         (json!({ "role": "x".repeat(MAX_ROLE_BYTES + 1) }), Some(TokenError::Claim("role"))),
         (json!({ "role": ["admin"] }), Some(TokenError::Malformed)),
     ] {
-        assert_eq!(check(&jwt(&with(changes.clone()))).err(), expected, "{changes}");
+        assert_eq!(check_hs256(&jwt(&with(changes.clone()))).err(), expected, "{changes}");
     }
 }
 
@@ -148,9 +150,9 @@ fn the_algorithm_is_the_configured_one_whatever_the_token_says() {
         r#"{"alg":""}"#,
         r#"{"alg":"HS256","crit":["exp"]}"#,
     ] {
-        assert_eq!(check(&signed_with(SECRET, header, &claims().to_string())), Err(expected.clone()), "{header}");
+        assert_eq!(check_hs256(&hs256(SECRET, header, &claims().to_string())), Err(expected.clone()), "{header}");
         let unsigned = format!("{}.{}.", encoded(header), encoded(claims().to_string()));
-        assert_eq!(check(&unsigned), Err(expected.clone()), "{header}");
+        assert_eq!(check_hs256(&unsigned), Err(expected.clone()), "{header}");
     }
 }
 
@@ -160,17 +162,17 @@ fn one_changed_byte_is_a_wrong_signature() {
     let (signed, signature) = token.rsplit_once('.').expect("three parts");
     let other = jwt(&with(json!({ "role": "admin" })));
     let (forged, _) = other.rsplit_once('.').expect("three parts");
-    let mut bytes = decoded(signature).expect("base64");
+    let mut bytes = token::decoded(signature).expect("base64");
     bytes[0] ^= 1;
     for token in [
         format!("{forged}.{signature}"),
         format!("{signed}.{}", encoded(&bytes)),
         format!("{signed}.{}", encoded(&bytes[..31])),
         format!("{signed}."),
-        signed_with("another secret", r#"{"alg":"HS256"}"#, &claims().to_string()),
-        signed_with("", r#"{"alg":"HS256"}"#, &claims().to_string()),
+        hs256("another secret", r#"{"alg":"HS256"}"#, &claims().to_string()),
+        hs256("", r#"{"alg":"HS256"}"#, &claims().to_string()),
     ] {
-        assert_eq!(check(&token), Err(TokenError::Signature), "{token}");
+        assert_eq!(check_hs256(&token), Err(TokenError::Signature), "{token}");
     }
 }
 
@@ -178,7 +180,7 @@ fn one_changed_byte_is_a_wrong_signature() {
 fn what_is_no_jwt_is_refused() {
     let good = jwt(&claims());
     let long = "x".repeat(MAX_TOKEN_BYTES + 1);
-    let list = signed_with(SECRET, r#"{"alg":"HS256"}"#, r#"["ada",9999999999,null,null,null,null,null]"#);
+    let list = hs256(SECRET, r#"{"alg":"HS256"}"#, r#"["ada",9999999999,null,null,null,null,null]"#);
     for (token, expected) in [
         ("", TokenError::Malformed),
         (".", TokenError::Malformed),
@@ -189,13 +191,13 @@ fn what_is_no_jwt_is_refused() {
         (&format!("{good}="), TokenError::Malformed),
         (&format!(" {good}"), TokenError::Malformed),
         (&good.replace('.', ":"), TokenError::Malformed),
-        (&signed_with(SECRET, r#"["HS256",null]"#, &claims().to_string()), TokenError::Malformed),
-        (&signed_with(SECRET, "{}", &claims().to_string()), TokenError::Malformed),
-        (&signed_with(SECRET, r#"{"alg":"HS256"}"#, "no json"), TokenError::Malformed),
+        (&hs256(SECRET, r#"["HS256",null]"#, &claims().to_string()), TokenError::Malformed),
+        (&hs256(SECRET, "{}", &claims().to_string()), TokenError::Malformed),
+        (&hs256(SECRET, r#"{"alg":"HS256"}"#, "no json"), TokenError::Malformed),
         (&list, TokenError::Malformed),
         (&long, TokenError::TooLong { size_bytes: MAX_TOKEN_BYTES + 1 }),
     ] {
-        assert_eq!(check(token), Err(expected), "{token}");
+        assert_eq!(check_hs256(token), Err(expected), "{token}");
     }
 }
 
@@ -206,10 +208,11 @@ fn without_a_usable_configuration_nobody_comes_in() {
     let algorithm = |name: &str| TokenError::Configuration(ConfigurationError::Algorithm(name.to_owned()));
     for (vars, token, expected) in [
         (&[][..], &*good, no_secret.clone()),
-        (&[("JWT_SECRET", "")], &signed_with("", r#"{"alg":"HS256"}"#, &claims().to_string()), no_secret.clone()),
-        (&[("JWT_SECRET", SECRET), ("JWT_ALGORITHM", "RS256")], &good, algorithm("RS256")),
+        (&[("JWT_SECRET", "")], &hs256("", r#"{"alg":"HS256"}"#, &claims().to_string()), no_secret.clone()),
+        (&[("JWT_SECRET", SECRET), ("JWT_ALGORITHM", "HS512")], &good, algorithm("HS512")),
+        (&[("JWT_SECRET", SECRET), ("JWT_ALGORITHM", "hs256")], &good, algorithm("hs256")),
         (&[("JWT_SECRET", SECRET), ("JWT_ALGORITHM", "none")], &good, algorithm("none")),
-        (&[("DEV_TOKENS", "true"), ("JWT_ALGORITHM", "ES256")], "dev:ada", algorithm("ES256")),
+        (&[("JWT_SECRET", SECRET), ("JWT_ALGORITHM", "RS256")], &good, ConfigurationError::NoKeySet.into()),
         (&[("DEV_TOKENS", "true")], &good, no_secret.clone()),
     ] {
         assert_eq!(check_with(vars, token), Err(expected), "{vars:?}");
@@ -248,18 +251,15 @@ fn a_token_comes_in_a_header_or_else_in_the_query() {
         (None, "/?token=", None),
         (None, "/", None),
     ] {
-        let mut request = Request::get(url);
-        if let Some(value) = authorization {
-            request.set_header(header::AUTHORIZATION, HeaderValue::from_static(value));
-        }
-        assert_eq!(token_of(&request).as_deref(), expected, "{authorization:?} {url}");
+        assert_eq!(token_of(authorization, &Url::parse(url)).as_deref(), expected, "{authorization:?} {url}");
     }
 }
 
 #[test]
 fn the_log_tells_operators_what_to_mend() {
     let lines = |vars: Vars<'_>| {
-        let found = remarks(|name| vars.iter().find(|(var, _)| *var == name).map(|(_, value)| (*value).to_owned()));
+        let host = worker(vars);
+        let found = Tokens::configured(|name| host.var(name)).remarks();
         found.into_iter().map(|(level, line)| format!("{level:?} {line}")).collect::<Vec<_>>()
     };
     assert_eq!(lines(&[("JWT_SECRET", SECRET)]), [""; 0]);
@@ -267,13 +267,25 @@ fn the_log_tells_operators_what_to_mend() {
     assert_eq!(lines(&[("DEV_TOKENS", "true")]), ["Warn DEV_TOKENS is on: anybody may sign in as anybody"]);
     assert_eq!(lines(&[]), ["Error no token will be accepted: configuration: secret JWT_SECRET is not set"]);
     assert_eq!(
-        lines(&[("JWT_SECRET", SECRET), ("JWT_ALGORITHM", "RS256")]),
-        ["Error no token will be accepted: configuration: JWT_ALGORITHM \"RS256\" is not supported, use HS256"]
+        lines(&[("JWT_SECRET", SECRET), ("JWT_ALGORITHM", "RS512"), ("DEV_TOKENS", "true")]),
+        [
+            "Warn DEV_TOKENS is on: anybody may sign in as anybody",
+            "Error no token will be accepted: configuration: JWT_ALGORITHM \"RS512\" is not supported, use HS256, RS256 or ES256",
+        ]
+    );
+    let keys = jwks(&[json!(7), jwk("rsa-weak"), changed("rsa", json!({ "n": "?", "kid": null })), jwk("rsa"), jwk("ec")]);
+    assert_eq!(
+        lines(&[("JWT_ALGORITHM", "RS256"), ("JWT_JWKS", &keys)]),
+        [
+            "Warn a key of JWT_JWKS is not used: \"rsa-weak\" has 2047 bits, RS256 asks for 2048 or more",
+            "Warn a key of JWT_JWKS is not used: it has no usable \"n\"",
+        ]
     );
 }
 
 #[test]
 fn debug_output_holds_no_secret() {
-    let tokens = tokens(&[("JWT_SECRET", SECRET), ("JWT_ISSUER", "https://id.example")]).expect("configured");
+    let host = worker(&[("JWT_SECRET", SECRET), ("JWT_ISSUER", "https://id.example")]);
+    let tokens = Tokens::configured(|name| host.var(name));
     assert_eq!(format!("{tokens:?}"), "Tokens { development: false, .. }");
 }

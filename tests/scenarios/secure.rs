@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use agents_worker::secure::{MAX_ANNOUNCEMENT_BYTES, MAX_MESSAGE_BYTES, SecureAgent};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use durable_agents::http::{HeaderValue, Request, StatusCode};
 use durable_agents::testing::{Client, MemoryHost, Object};
 use durable_agents::{Close, PROPS_HEADER};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
+
+use crate::tokens::{EC, OTHER_EC, RSA, SECRET, es256, jwk, jwks, jwt, rs256};
 
 /// All scenarios of this file, for `$each!`.
 macro_rules! secure_scenarios {
@@ -19,6 +18,7 @@ macro_rules! secure_scenarios {
             a_token_may_come_in_a_header
             a_stranger_is_shown_out_and_sees_nothing
             a_jwt_is_good_until_a_minute_after_it_expired
+            tokens_of_an_issuer_are_checked_with_its_public_keys
             the_role_is_the_tokens_and_nobody_elses
             a_notice_of_an_admin_reaches_the_admins_only
             a_notice_of_anybody_else_is_forbidden
@@ -33,20 +33,10 @@ macro_rules! secure_scenarios {
 }
 pub(crate) use secure_scenarios;
 
-pub(crate) const SECRET: &str = "a secret of at least thirty-two bytes";
-
 /// An agent on a developer's machine.
 fn vault(host: &MemoryHost) -> Object {
     host.set_var("DEV_TOKENS", "true");
     host.agent::<SecureAgent>("vault")
-}
-
-/// A JWT by the holder of the secret.
-pub(crate) fn jwt(claims: &Value) -> String {
-    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#), URL_SAFE_NO_PAD.encode(claims.to_string()));
-    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).expect("any length");
-    mac.update(signed.as_bytes());
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }
 
 fn authenticated(id: &str, role: &str) -> Value {
@@ -110,6 +100,19 @@ pub(crate) fn a_jwt_is_good_until_a_minute_after_it_expired(host: &MemoryHost) {
         }
     }
     assert_eq!(vault.connect("?token=dev:ada").close_event().code, 4001, "not on this machine");
+}
+
+pub(crate) fn tokens_of_an_issuer_are_checked_with_its_public_keys(host: &MemoryHost) {
+    host.set_var("JWT_JWKS", &jwks(&[jwk("rsa"), jwk("ec")]));
+    let claims = json!({ "sub": "ada", "role": "editor", "exp": host.now_ms() / 1_000 + 600 }).to_string();
+    let (of_rsa, of_ec) = (rs256(RSA, r#"{"alg":"RS256"}"#, &claims), es256(EC, r#"{"alg":"ES256"}"#, &claims));
+    let forged = es256(OTHER_EC, r#"{"alg":"ES256"}"#, &claims);
+    for (algorithm, good, bad) in [("RS256", &of_rsa, &of_ec), ("ES256", &of_ec, &of_rsa), ("ES256", &of_ec, &forged)] {
+        host.set_var("JWT_ALGORITHM", algorithm);
+        let vault = host.agent::<SecureAgent>("vault");
+        assert_eq!(vault.connect(&format!("?token={good}")).next_json(), authenticated("ada", "editor"), "{algorithm}");
+        assert_eq!(vault.connect(&format!("?token={bad}")).close_event().code, 4001, "{algorithm}");
+    }
 }
 
 pub(crate) fn the_role_is_the_tokens_and_nobody_elses(host: &MemoryHost) {

@@ -140,6 +140,14 @@ impl<A: Agent> Context<A> {
         self.instance.shell.broadcast(&message.into(), |link| !without.contains(&link.id()));
     }
 
+    /// Sends text or bytes to these connections, and says how many of them took it. One that has gone stops nothing.
+    ///
+    /// For many recipients this is faster than sending to each: the platform's form of the message is made once.
+    pub fn send_to<'a>(&self, connections: impl IntoIterator<Item = Connection<A>>, message: impl Into<Payload<'a>>) -> usize {
+        let payload = message.into();
+        connections.into_iter().filter(|connection| connection.link.send(&payload).is_ok()).count()
+    }
+
     /// A variable or secret of the worker, as text.
     pub fn var(&self, name: &str) -> Option<String> {
         self.host().var(name)

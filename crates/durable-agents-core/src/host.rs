@@ -12,16 +12,10 @@ use futures::future::LocalBoxFuture;
 
 use crate::http::{Request, Response};
 use crate::message::Payload;
+use crate::signature::VerifyingKey;
 
-/// One object instance's view of its platform.
-///
-/// Created by the adapter for each wake, and dropped with the object's memory.
-pub trait Host: 'static {
-    /// Name the object was addressed by.
-    ///
-    /// `None` for an id that was not made from a name, and for names over 1,024 bytes, which the platform does not hand out.
-    fn name(&self) -> Option<String>;
-
+/// What the platform offers to all code: in an object, and in the worker that no object has been asked for yet.
+pub trait Surroundings {
     /// Unix time in milliseconds. On workerd it stands still while code runs.
     fn now_ms(&self) -> u64;
 
@@ -30,6 +24,28 @@ pub trait Host: 'static {
 
     /// Writes one line to the log of the platform.
     fn log(&self, level: Level, line: &str);
+
+    /// Ends after `duration`.
+    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()>;
+
+    /// A variable or secret of the worker, as text; one that is a JSON value, as its JSON. `None` if there is none of that name.
+    fn var(&self, name: &str) -> Option<String>;
+
+    /// Whether `signature` is what the holder of the key made for `data`. Time does not tell how much of it is right.
+    ///
+    /// # Errors
+    /// The platform can do nothing with that key. A wrong signature is no error.
+    fn verify(&self, key: &VerifyingKey, data: &[u8], signature: &[u8]) -> LocalBoxFuture<'static, Result<bool, HostError>>;
+}
+
+/// One object instance's view of its platform.
+///
+/// Created by the adapter for each wake, and dropped with the object's memory.
+pub trait Host: Surroundings + 'static {
+    /// Name the object was addressed by.
+    ///
+    /// `None` for an id that was not made from a name, and for names over 1,024 bytes, which the platform does not hand out.
+    fn name(&self) -> Option<String>;
 
     /// The object's SQLite database.
     fn store(&self) -> &dyn Store;
@@ -71,12 +87,6 @@ pub trait Host: 'static {
 
     /// Runs `work` to its end beside the current event, and keeps the object in memory for it.
     fn spawn(&self, work: LocalBoxFuture<'static, ()>);
-
-    /// Ends after `duration`.
-    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()>;
-
-    /// A variable or secret of the worker, as text. `None` if there is none of that name or it is no text.
-    fn var(&self, name: &str) -> Option<String>;
 
     /// Sends `request` to another agent.
     fn fetch_agent(&self, target: &Target, request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>>;

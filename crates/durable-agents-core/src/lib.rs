@@ -36,6 +36,7 @@ pub mod rpc;
 mod runtime;
 pub mod schedule;
 mod shell;
+pub mod signature;
 pub mod sql;
 mod state;
 mod stub;

@@ -68,16 +68,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures::future::{LocalBoxFuture, ready};
+
 use crate::agent::Agent;
 use crate::error::Error;
 use crate::guard;
-use crate::host::{Placement, Target};
+use crate::host::{HostError, Level, Placement, Surroundings, Target};
 use crate::http::{Request, Response};
 use crate::message::Message;
 use crate::route::{RouteOptions, route};
 use crate::runtime::Runtime;
+use crate::signature::VerifyingKey;
 
 mod client;
+mod crypto;
 mod disk;
 mod http;
 mod object;
@@ -269,6 +273,33 @@ impl Default for MemoryHost {
 impl fmt::Debug for MemoryHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryHost").field("now_ms", &self.now_ms()).finish_non_exhaustive()
+    }
+}
+
+/// The worker around all objects of this world, as a hook of the router has it.
+impl Surroundings for MemoryHost {
+    fn now_ms(&self) -> u64 {
+        Self::now_ms(self)
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        self.world.random.fill(bytes);
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        self.world.write_log(level, line);
+    }
+
+    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()> {
+        Box::pin(self.world.sleep(duration, true))
+    }
+
+    fn var(&self, name: &str) -> Option<String> {
+        self.world.vars.borrow().get(name).cloned()
+    }
+
+    fn verify(&self, key: &VerifyingKey, data: &[u8], signature: &[u8]) -> LocalBoxFuture<'static, Result<bool, HostError>> {
+        Box::pin(ready(Ok(crypto::verify(key, data, signature))))
     }
 }
 

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
-use durable_agents_core::host::{HostError, Level, Placement, Target};
+use durable_agents_core::host::{HostError, Level, Placement, Surroundings as _, Target};
 use durable_agents_core::http::HeaderValue;
 use durable_agents_core::route::{Delivery, Route, RoutingRetry, deliver};
 use durable_agents_core::rpc::{Answer, Calling, Remote, Stub, Transport, request_of};
@@ -13,6 +13,7 @@ use durable_agents_core::{Agent, PROPS_HEADER, encode_props};
 use futures::future::LocalBoxFuture;
 use worker::{Env, Request, Response};
 
+use crate::platform::surroundings;
 use crate::router::Worker;
 use crate::workerd;
 
@@ -115,7 +116,7 @@ impl<A: Agent> Stub for AgentByName<A> {
     fn call_method<'w>(&'w self, method: &'w str, args: Result<String, serde_json::Error>) -> Calling<'w, Answer> {
         workerd::install_hook();
         let mut random = [0; 16];
-        workerd::fill_random(&mut random);
+        surroundings(&self.env).fill_random(&mut random);
         Box::pin(Remote::new(&self.target, self.timeout, random).call(self, method, args))
     }
 }

@@ -1,11 +1,11 @@
 //! What an agent can reach of the platform beneath it.
 
-use durable_agents_core::host::HostError;
+use durable_agents_core::host::{HostError, Surroundings};
 use durable_agents_core::{Agent, Context};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::worker_sys::DurableObjectState;
 
-use crate::workerd::WorkerHost;
+use crate::workerd::{WorkerEnv, WorkerHost};
 
 /// Bindings and Durable Object state, for what the framework does not wrap. In the prelude.
 ///
@@ -29,13 +29,18 @@ pub trait Platform {
 
 impl<A: Agent> Platform for Context<A> {
     fn env(&self) -> Result<worker::Env, HostError> {
-        Ok(host(self)?.env.clone().unchecked_into())
+        Ok(host(self)?.around.env.clone().unchecked_into())
     }
 
     fn durable_state(&self) -> Result<worker::durable::State, HostError> {
         let state: JsValue = host(self)?.state.clone().into();
         Ok(state.unchecked_into::<DurableObjectState>().into())
     }
+}
+
+/// What the worker has outside of any agent, in a hook of the router for instance: the same that [`Context::host`] is inside of one.
+pub fn surroundings(env: &worker::Env) -> impl Surroundings + use<> {
+    WorkerEnv { env: AsRef::<JsValue>::as_ref(env).clone() }
 }
 
 fn host<A: Agent>(cx: &Context<A>) -> Result<&WorkerHost, HostError> {

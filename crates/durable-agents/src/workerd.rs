@@ -2,6 +2,7 @@
 
 mod body;
 mod convert;
+mod crypto;
 mod host;
 mod listen;
 mod object;
@@ -10,9 +11,11 @@ mod socket;
 mod store;
 mod sys;
 mod timer;
+mod worker;
 
 pub(crate) use convert::{binding_names, host_error, namespace_stub};
-pub(crate) use host::{WorkerHost, fetch, fill_random, write_log};
+pub(crate) use host::{WorkerHost, fetch};
 pub use object::Object;
 pub(crate) use panic::install_hook;
 pub(crate) use timer::sleep;
+pub(crate) use worker::{WorkerEnv, write_log};

@@ -14,15 +14,17 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::CrashPoint;
 use super::client::{Client, Dial};
+use super::crypto;
 use super::http::{Collected, collect};
 use super::random::Random;
 use super::socket::ServerEnd;
 use super::world::{Slot, World, never, reset};
-use crate::host::{Host, HostError, Level, Rows, Socket, SqlValue, Store, Target};
+use crate::host::{Host, HostError, Level, Rows, Socket, SqlValue, Store, Surroundings, Target};
 use crate::http::{Body, Request, Response};
 use crate::liveness::MAX_AUTO_RESPONSE_CHARS;
 use crate::message::Message;
 use crate::route::kebab;
+use crate::signature::VerifyingKey;
 use crate::sql::{Params, Query};
 
 /// Longest name that the platform hands out.
@@ -63,11 +65,7 @@ impl ObjectHost {
     }
 }
 
-impl Host for ObjectHost {
-    fn name(&self) -> Option<String> {
-        self.name.clone()
-    }
-
+impl Surroundings for ObjectHost {
     fn now_ms(&self) -> u64 {
         self.now_ms.get()
     }
@@ -80,6 +78,32 @@ impl Host for ObjectHost {
         if let Some((world, _)) = self.here() {
             world.write_log(level, line);
         }
+    }
+
+    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()> {
+        match self.here() {
+            Some((world, _)) => Box::pin(world.sleep(duration, false)),
+            None => never(),
+        }
+    }
+
+    fn var(&self, name: &str) -> Option<String> {
+        self.world.upgrade()?.vars.borrow().get(name).cloned()
+    }
+
+    fn verify(&self, key: &VerifyingKey, data: &[u8], signature: &[u8]) -> LocalBoxFuture<'static, Result<bool, HostError>> {
+        let genuine = crypto::verify(key, data, signature);
+        match self.here() {
+            // The platform's answer is a promise: others get their turn before it.
+            Some((world, _)) => Box::pin(world.sleep(Duration::ZERO, true).map(move |()| Ok(genuine))),
+            None => never(),
+        }
+    }
+}
+
+impl Host for ObjectHost {
+    fn name(&self) -> Option<String> {
+        self.name.clone()
     }
 
     fn store(&self) -> &dyn Store {
@@ -152,17 +176,6 @@ impl Host for ObjectHost {
         if let Some((world, slot)) = self.here() {
             world.spawn(&slot, "work beside an event".to_owned(), work);
         }
-    }
-
-    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()> {
-        match self.here() {
-            Some((world, _)) => Box::pin(world.sleep(duration, false)),
-            None => never(),
-        }
-    }
-
-    fn var(&self, name: &str) -> Option<String> {
-        self.world.upgrade()?.vars.borrow().get(name).cloned()
     }
 
     fn fetch_agent(&self, target: &Target, request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>> {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use durable_agents_core::host::{HostError, Target};
 use futures::future::LocalBoxFuture;
 use js_sys::futures::future_to_promise;
-use js_sys::{ArrayBuffer, Object, Promise, Reflect, Uint8Array};
+use js_sys::{Array, ArrayBuffer, JSON, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::sys;
@@ -45,6 +45,20 @@ pub(super) fn promise_of_end(work: LocalBoxFuture<'static, ()>) -> Promise {
         work.await;
         Ok(JsValue::UNDEFINED)
     }))
+}
+
+/// The text of a variable: its own, or the JSON of one that is a JSON value. Other bindings have none.
+pub(super) fn text_of(binding: &JsValue) -> Option<String> {
+    if binding.is_string() {
+        return binding.as_string();
+    }
+    let is_json = if binding.is_object() {
+        // Objects of the platform have prototypes of their own.
+        Array::is_array(binding) || Object::get_prototype_of(binding) == Object::get_prototype_of(&Object::new())
+    } else {
+        binding.as_f64().is_some() || binding.as_bool().is_some()
+    };
+    is_json.then(|| JSON::stringify(binding).ok()?.as_string()).flatten()
 }
 
 pub(super) fn bytes_of(buffer: &ArrayBuffer) -> Vec<u8> {

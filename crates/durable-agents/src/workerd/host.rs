@@ -4,47 +4,62 @@ use std::any::Any;
 use std::rc::Rc;
 use std::time::Duration;
 
-use durable_agents_core::host::{Host, HostError, Level, Socket, Store, Target};
+use durable_agents_core::host::{Host, HostError, Level, Socket, Store, Surroundings, Target};
 use durable_agents_core::http::{Request, Response};
+use durable_agents_core::signature::VerifyingKey;
 use futures::future::LocalBoxFuture;
+use js_sys::Promise;
 use js_sys::futures::JsFuture;
-use js_sys::{Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::convert::{host_error, message_of, namespace_stub, promise_of_end};
 use super::socket::JsSocket;
 use super::store::SqlStore;
-use super::{body, sys, timer};
+use super::worker::WorkerEnv;
+use super::{body, sys};
 
 pub(crate) struct WorkerHost {
     pub(crate) state: sys::State,
-    pub(crate) env: JsValue,
+    pub(crate) around: WorkerEnv,
     store: SqlStore,
 }
 
 impl WorkerHost {
     pub(super) fn new(state: sys::State, env: JsValue) -> Self {
         let store = SqlStore::new(state.clone());
-        Self { state, env, store }
+        Self { state, around: WorkerEnv { env }, store }
+    }
+}
+
+impl Surroundings for WorkerHost {
+    fn now_ms(&self) -> u64 {
+        self.around.now_ms()
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        self.around.fill_random(bytes);
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        self.around.log(level, line);
+    }
+
+    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()> {
+        self.around.sleep(duration)
+    }
+
+    fn var(&self, name: &str) -> Option<String> {
+        self.around.var(name)
+    }
+
+    fn verify(&self, key: &VerifyingKey, data: &[u8], signature: &[u8]) -> LocalBoxFuture<'static, Result<bool, HostError>> {
+        self.around.verify(key, data, signature)
     }
 }
 
 impl Host for WorkerHost {
     fn name(&self) -> Option<String> {
         self.state.id().ok()?.name().ok().flatten()
-    }
-
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since 1970")]
-    fn now_ms(&self) -> u64 {
-        js_sys::Date::now() as u64
-    }
-
-    fn fill_random(&self, bytes: &mut [u8]) {
-        fill_random(bytes);
-    }
-
-    fn log(&self, level: Level, line: &str) {
-        write_log(level, line);
     }
 
     fn store(&self) -> &dyn Store {
@@ -92,7 +107,7 @@ impl Host for WorkerHost {
             sys::set_timeout(abort.unchecked_ref(), 0)
         });
         if let Err(exception) = aborting {
-            write_log(Level::Error, &format!("the object could not be reset: {}", message_of(&exception)));
+            self.around.log(Level::Error, &format!("the object could not be reset: {}", message_of(&exception)));
         }
     }
 
@@ -127,16 +142,8 @@ impl Host for WorkerHost {
         drop(self.state.wait_until(&promise_of_end(work)));
     }
 
-    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()> {
-        timer::sleep(duration)
-    }
-
-    fn var(&self, name: &str) -> Option<String> {
-        Reflect::get(&self.env, &JsValue::from_str(name)).ok()?.as_string()
-    }
-
     fn fetch_agent(&self, target: &Target, request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>> {
-        fetch(&self.env, target, request)
+        fetch(&self.around.env, target, request)
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -152,25 +159,4 @@ pub(crate) fn fetch(env: &JsValue, target: &Target, request: Request) -> LocalBo
         let response = JsFuture::from(sent?).await.map_err(host_error)?;
         Ok(body::response_from_js(response.unchecked_into()))
     })
-}
-
-/// Most bytes that one call of `getRandomValues` fills.
-const MAX_RANDOM_BYTES: usize = 65_536;
-
-pub(crate) fn fill_random(bytes: &mut [u8]) {
-    for part in bytes.chunks_mut(MAX_RANDOM_BYTES) {
-        if sys::get_random_values(part).is_err() {
-            write_log(Level::Error, "the platform has no randomness");
-        }
-    }
-}
-
-pub(crate) fn write_log(level: Level, line: &str) {
-    // Without a console there is nobody to tell.
-    drop(match level {
-        Level::Debug => sys::console_debug(line),
-        Level::Info => sys::console_info(line),
-        Level::Warn => sys::console_warn(line),
-        Level::Error => sys::console_error(line),
-    });
 }

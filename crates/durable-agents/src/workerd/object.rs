@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
-use durable_agents_core::host::{Host, HostError, Level, Socket, Upgrade};
+use durable_agents_core::host::{Host, HostError, Level, Socket, Surroundings as _, Upgrade};
 use durable_agents_core::http::{Response, StatusCode};
 use durable_agents_core::{Agent, Close, Reply, Runtime, begin};
 use futures::future::LocalBoxFuture;

@@ -325,6 +325,23 @@ extern "C" {
     #[wasm_bindgen(catch, js_namespace = crypto, js_name = getRandomValues)]
     pub(crate) fn get_random_values(bytes: &mut [u8]) -> Result<(), JsValue>;
 
+    #[wasm_bindgen(catch, js_namespace = ["crypto", "subtle"], js_name = importKey)]
+    pub(crate) fn import_key(
+        format: &str,
+        key: &JsValue,
+        algorithm: &JsValue,
+        extractable: bool,
+        usages: &js_sys::Array,
+    ) -> Result<js_sys::Promise, JsValue>;
+
+    #[wasm_bindgen(catch, js_namespace = ["crypto", "subtle"])]
+    pub(crate) fn verify(
+        algorithm: &JsValue,
+        key: &JsValue,
+        signature: &js_sys::Uint8Array,
+        data: &js_sys::Uint8Array,
+    ) -> Result<js_sys::Promise, JsValue>;
+
     #[wasm_bindgen(catch, js_name = setTimeout)]
     pub(crate) fn set_timeout(callback: &js_sys::Function, delay_ms: u32) -> Result<JsValue, JsValue>;
 

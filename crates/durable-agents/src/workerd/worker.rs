@@ -1,0 +1,61 @@
+//! What workerd offers to all code, in an object or not.
+
+use std::time::Duration;
+
+use durable_agents_core::host::{HostError, Level, Surroundings};
+use durable_agents_core::signature::VerifyingKey;
+use futures::future::LocalBoxFuture;
+use js_sys::Reflect;
+use wasm_bindgen::JsValue;
+
+use super::convert::text_of;
+use super::{crypto, sys, timer};
+
+/// The worker with its bindings.
+pub(crate) struct WorkerEnv {
+    pub(crate) env: JsValue,
+}
+
+impl Surroundings for WorkerEnv {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since 1970")]
+    fn now_ms(&self) -> u64 {
+        js_sys::Date::now() as u64
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        for part in bytes.chunks_mut(MAX_RANDOM_BYTES) {
+            if sys::get_random_values(part).is_err() {
+                write_log(Level::Error, "the platform has no randomness");
+            }
+        }
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        write_log(level, line);
+    }
+
+    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()> {
+        timer::sleep(duration)
+    }
+
+    fn var(&self, name: &str) -> Option<String> {
+        text_of(&Reflect::get(&self.env, &JsValue::from_str(name)).ok()?)
+    }
+
+    fn verify(&self, key: &VerifyingKey, data: &[u8], signature: &[u8]) -> LocalBoxFuture<'static, Result<bool, HostError>> {
+        crypto::verify(key, data, signature)
+    }
+}
+
+/// Most bytes that one call of `getRandomValues` fills.
+const MAX_RANDOM_BYTES: usize = 65_536;
+
+pub(crate) fn write_log(level: Level, line: &str) {
+    // Without a console there is nobody to tell.
+    drop(match level {
+        Level::Debug => sys::console_debug(line),
+        Level::Info => sys::console_info(line),
+        Level::Warn => sys::console_warn(line),
+        Level::Error => sys::console_error(line),
+    });
+}

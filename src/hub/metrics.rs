@@ -1,0 +1,188 @@
+//! What goes on in the hub, in numbers.
+//!
+//! What one connection says and is told is counted in its attachment, which costs nothing on disk; when it closes, its counts are added
+//! to the totals in the database, and so is what goes to many at once.
+
+use std::fmt::Write as _;
+
+use durable_agents::http::{HeaderValue, header};
+use durable_agents::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{HubAgent, Visitor};
+
+// Written once for each message to several and for each close; one row.
+const CREATE_TOTALS: &str = "CREATE TABLE IF NOT EXISTS hub_totals (
+    only INTEGER PRIMARY KEY CHECK (only = 0),
+    messages_in INTEGER NOT NULL, messages_out INTEGER NOT NULL, dropped INTEGER NOT NULL, rate_limited INTEGER NOT NULL,
+    pinged_ms INTEGER NOT NULL
+)";
+
+/// Messages that went over sockets, counted since the hub exists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Traffic {
+    /// Messages of clients, those that were refused included.
+    pub messages_in: u64,
+    /// Frames sent to clients.
+    pub messages_out: u64,
+    /// Messages of clients that were refused, by a limit or as invalid.
+    pub dropped: u64,
+    /// Those of them that were refused because there were too many, or too many bytes.
+    pub rate_limited: u64,
+}
+
+/// The answer to `GET …/metrics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Metrics {
+    clients: u64,
+    authenticated_clients: u64,
+    users: u64,
+    #[serde(flatten)]
+    traffic: Traffic,
+}
+
+impl Traffic {
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            messages_in: self.messages_in.saturating_add(other.messages_in),
+            messages_out: self.messages_out.saturating_add(other.messages_out),
+            dropped: self.dropped.saturating_add(other.dropped),
+            rate_limited: self.rate_limited.saturating_add(other.rate_limited),
+        }
+    }
+}
+
+impl Metrics {
+    /// Prometheus' text format, version 0.0.4.
+    fn to_text(self) -> String {
+        let Traffic { messages_in, messages_out, dropped, rate_limited } = self.traffic;
+        let mut text = String::new();
+        for (name, kind, help, value) in [
+            ("clients", "gauge", "Open connections.", self.clients),
+            ("authenticated_clients", "gauge", "Open connections of signed-in users.", self.authenticated_clients),
+            ("users", "gauge", "Users who are present.", self.users),
+            ("messages_in", "counter", "Messages of clients.", messages_in),
+            ("messages_out", "counter", "Frames sent to clients.", messages_out),
+            ("dropped", "counter", "Messages of clients that were refused.", dropped),
+            ("rate_limited", "counter", "Messages of clients that were refused by a bucket.", rate_limited),
+        ] {
+            // Writing to a `String` cannot fail.
+            let _ =
+                write!(text, "# HELP agents_hub_{name} {help}\n# TYPE agents_hub_{name} {kind}\nagents_hub_{name} {value}\n");
+        }
+        text
+    }
+}
+
+impl HubAgent {
+    pub(super) fn create_totals(cx: &Context<Self>) -> Result<()> {
+        cx.sql(CREATE_TOTALS, ()).execute()?;
+        cx.sql("INSERT OR IGNORE INTO hub_totals VALUES (0, 0, 0, 0, 0, 0)", ()).execute()?;
+        Ok(())
+    }
+
+    pub(super) fn add_to_totals(cx: &Context<Self>, more: &Traffic) -> Result<()> {
+        let add = "UPDATE hub_totals SET messages_in = messages_in + ?, messages_out = messages_out + ?,
+            dropped = dropped + ?, rate_limited = rate_limited + ?";
+        cx.sql(add, (more.messages_in, more.messages_out, more.dropped, more.rate_limited)).execute()?;
+        Ok(())
+    }
+
+    pub(super) fn last_ping_ms(cx: &Context<Self>) -> Result<u64> {
+        Ok(cx.sql("SELECT pinged_ms FROM hub_totals", ()).one()?)
+    }
+
+    pub(super) fn note_ping(cx: &Context<Self>, at_ms: u64) -> Result<()> {
+        cx.sql("UPDATE hub_totals SET pinged_ms = ?", (at_ms,)).execute()?;
+        Ok(())
+    }
+
+    /// Counts what one connection says or is told.
+    pub(super) fn count(&self, connection: &Connection<Self>, more: &Traffic) {
+        // One that closes at this moment takes its last message with it.
+        let _ = connection.update_state(|visitor| {
+            let mut visitor = visitor.unwrap_or_default();
+            visitor.traffic = visitor.traffic.plus(more);
+            visitor
+        });
+    }
+
+    /// Adds a connection's counts to the totals, once: one that is shown out closes some time later.
+    pub(super) fn close_account(cx: &Context<Self>, connection: &Connection<Self>) -> Result<()> {
+        let Some(visitor) = connection.state()? else { return Ok(()) };
+        Self::add_to_totals(cx, &visitor.traffic)?;
+        // One that has closed is not asked again.
+        let _ = connection.set_state(Visitor { traffic: Traffic::default(), ..Visitor::clone(&visitor) });
+        Ok(())
+    }
+
+    /// The metrics, in the format that the request asks for.
+    pub(super) fn metrics(cx: &Context<Self>, request: &Request) -> Result<Response> {
+        let columns = "SELECT messages_in AS messagesIn, messages_out AS messagesOut, dropped, rate_limited AS rateLimited";
+        let totals: Traffic = cx.sql(&format!("{columns} FROM hub_totals"), ()).one()?;
+        let users = cx.roster()?.len() as u64;
+        let mut metrics = Metrics { clients: 0, authenticated_clients: 0, users, traffic: totals };
+        for connection in cx.connections() {
+            let Ok(Some(visitor)) = connection.state() else { continue };
+            metrics.clients += 1;
+            metrics.authenticated_clients += u64::from(visitor.is_signed_in());
+            metrics.traffic = metrics.traffic.plus(&visitor.traffic);
+        }
+        if !wants_text(request.header("accept").as_deref().unwrap_or_default()) {
+            return Ok(Response::json(&metrics)?);
+        }
+        let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        Ok(Response::text(metrics.to_text()).with_header(header::CONTENT_TYPE, content_type))
+    }
+}
+
+/// Whether an `Accept` header asks for plain text, and not for JSON as well, as many clients do that take anything.
+fn wants_text(accept: &str) -> bool {
+    let mut types = accept.split(',').filter_map(|range| range.split(';').next()).map(str::trim);
+    let json = types.clone().any(|range| range.eq_ignore_ascii_case("application/json"));
+    !json && types.any(|range| range.eq_ignore_ascii_case("text/plain"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prometheus_gets_each_number_with_its_kind() {
+        let traffic = Traffic { messages_in: 4, messages_out: 5, dropped: 6, rate_limited: 7 };
+        let text = Metrics { clients: 1, authenticated_clients: 2, users: 3, traffic }.to_text();
+        let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            samples,
+            [
+                "agents_hub_clients 1",
+                "agents_hub_authenticated_clients 2",
+                "agents_hub_users 3",
+                "agents_hub_messages_in 4",
+                "agents_hub_messages_out 5",
+                "agents_hub_dropped 6",
+                "agents_hub_rate_limited 7",
+            ]
+        );
+        assert!(text.starts_with("# HELP agents_hub_clients Open connections.\n# TYPE agents_hub_clients gauge\n"), "{text}");
+        assert!(text.contains("# TYPE agents_hub_messages_in counter\n") && text.ends_with('\n'), "{text}");
+    }
+
+    #[test]
+    fn text_is_for_those_who_ask_for_it() {
+        for (accept, expected) in [
+            ("", false),
+            ("*/*", false),
+            ("application/json", false),
+            ("application/json, text/plain, */*", false),
+            ("text/html", false),
+            ("text/plain", true),
+            ("Text/Plain;version=0.0.4", true),
+            ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2", true),
+        ] {
+            assert_eq!(wants_text(accept), expected, "{accept}");
+        }
+    }
+}
