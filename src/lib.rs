@@ -1,16 +1,19 @@
 //! The deployable worker: entry point, routes and the shipped agents.
 //!
-//! Each agent is one file, meant to be copied; [`auth`] goes with those that check tokens.
+//! Each agent is one file, meant to be copied; [`auth`] goes with those that check tokens, [`model`] with those that find words.
 
 pub mod auth;
 pub mod chat;
 pub mod counter;
 pub mod hub;
+pub mod iso;
+pub mod model;
 pub mod presence;
 pub mod rest;
 pub mod room;
 pub mod routes;
 pub mod secure;
+pub mod world;
 
 use durable_agents::{Result, route_agent_request};
 use worker::{Context, Env, Request, Response, event};
@@ -22,7 +25,10 @@ struct AuthGuide;
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
-    match route_agent_request(&request, &env, &routes::options(&env)).await? {
+    if let Some(response) = route_agent_request(&request, &env, &routes::options(&env)).await? {
+        return Ok(response);
+    }
+    match world::front::respond(&request, &env).await? {
         Some(response) => Ok(response),
         None => Ok(Response::error("Not found", 404)?),
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `/agents/:class/:name[/…]` | that agent |
 //! | `/agents/:name[/…]` | [`ChatAgent`], where no agent's class is `:name` |
+//! | `/ws`, `/worlds[/…]`, `/health[/…]` | the [worlds](crate::world) of the user that `?user=` names |
 //! | a file of the page | the file; the platform answers before the worker is asked |
 //! | anything else | 404 `Not found` |
 

@@ -18,6 +18,8 @@ mod room_scenarios;
 mod secure_scenarios;
 #[path = "support/tokens.rs"]
 mod tokens;
+#[path = "scenarios/world.rs"]
+mod world_scenarios;
 
 macro_rules! evicted {
     ($($scenario:ident)*) => {$(
@@ -61,4 +63,9 @@ mod room {
 mod secure {
     use crate::secure_scenarios as scenarios;
     scenarios::secure_scenarios!(evicted);
+}
+
+mod world {
+    use crate::world_scenarios as scenarios;
+    scenarios::world_scenarios!(evicted);
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::agent::{Agent, Source};
 use crate::connection::Connection;
 use crate::error::StateError;
-use crate::host::{Host, Level};
-use crate::http::Request;
+use crate::host::{Host, HostError, Level};
+use crate::http::{Request, Response};
 use crate::instance::{Entity, Instance};
 use crate::link::Link;
 use crate::message::Payload;
@@ -158,6 +158,17 @@ impl<A: Agent> Context<A> {
         AgentStub::new(Rc::clone(&self.instance) as Rc<dyn Entity>, self.trace.clone(), B::CLASS, name)
     }
 
+    /// Sends `request` to its URL, outside of the worker. An error status is an answer like any other.
+    ///
+    /// What was written before is on disk before the request leaves. There is no time limit but the platform's. Whoever drops the
+    /// future, or the response's body before its end, aborts the exchange.
+    ///
+    /// # Errors
+    /// [`HostError`]: no answer came. A body that breaks off says so itself, with [`BodyError::Cut`](crate::http::BodyError::Cut).
+    pub async fn fetch(&self, request: Request) -> Result<Response, HostError> {
+        self.host().fetch_url(request).await
+    }
+
     /// Runs `work` beside the current event. Errors in it are its own business; a panic ends the work alone.
     pub fn wait_until(&self, work: impl Future<Output = ()> + 'static) {
         self.instance.spawn("wait_until", async move {
@@ -189,6 +200,11 @@ impl<A: Agent> Context<A> {
     /// The platform beneath. For adapters and their extensions.
     pub fn host(&self) -> &dyn Host {
         &*self.instance.shell.host
+    }
+
+    /// The same, to keep: for code that outlives the event and is the same for every agent.
+    pub fn host_handle(&self) -> Rc<dyn Host> {
+        Rc::clone(&self.instance.shell.host)
     }
 }
 

@@ -91,6 +91,11 @@ pub trait Host: Surroundings + 'static {
     /// Sends `request` to another agent.
     fn fetch_agent(&self, target: &Target, request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>>;
 
+    /// Sends `request` to its URL, outside of the worker.
+    ///
+    /// Dropping the future, or the body of the response before its end, ends the exchange: the other side is told at once.
+    fn fetch_url(&self, request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>>;
+
     /// The adapter itself, for its own extensions of [`Context`](crate::Context).
     fn as_any(&self) -> &dyn Any;
 }

@@ -67,6 +67,17 @@ impl Body {
         Self::Stream(pieces.boxed_local())
     }
 
+    /// The same body, which keeps `guard` until it has ended or is dropped: whatever has to end with it goes into the guard's `Drop`.
+    #[must_use]
+    pub fn holding(self, guard: impl Sized + 'static) -> Self {
+        if matches!(self, Self::Empty) {
+            return Self::Empty;
+        }
+        Self::stream(futures::stream::unfold((self.into_stream(), guard), |(mut pieces, guard)| async {
+            Some((pieces.next().await?, (pieces, guard)))
+        }))
+    }
+
     /// All bytes.
     ///
     /// # Errors

@@ -64,6 +64,7 @@
 )]
 
 use std::fmt;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -85,6 +86,7 @@ mod crypto;
 mod disk;
 mod http;
 mod object;
+mod outside;
 mod random;
 mod socket;
 mod world;
@@ -208,6 +210,35 @@ impl MemoryHost {
         let mut client = Client::new(Rc::clone(&self.world), pipe, Ok(answered));
         client.refusal();
         Some(client)
+    }
+
+    /// Puts a server outside of the worker: it answers what agents [fetch](crate::Context::fetch) from URLs that begin with
+    /// `prefix`, of several the longest.
+    ///
+    /// The answer, and the body in it, may take their time: whatever they wait for, a test that sends into a channel for instance,
+    /// moves them on. They are dropped when the agent aborts the exchange, or crashes; a channel then says that it is closed.
+    ///
+    /// ```
+    /// use durable_agents_core::http::{Body, Response};
+    /// use durable_agents_core::testing::MemoryHost;
+    /// use futures::channel::mpsc;
+    ///
+    /// let host = MemoryHost::new();
+    /// let (pieces, body) = mpsc::unbounded();
+    /// let body = std::cell::Cell::new(Some(body));
+    /// host.serve_url("https://example.com/", move |_| {
+    ///     let body = body.take().map(Body::stream).unwrap_or_default();
+    ///     async { Ok(Response { body, ..Response::default() }) }
+    /// });
+    /// // …an agent fetches; then the test decides what comes of it:
+    /// pieces.unbounded_send(Ok("first".into()))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn serve_url<F>(&self, prefix: &str, serve: impl Fn(Request) -> F + 'static)
+    where
+        F: Future<Output = Result<Response, HostError>> + 'static,
+    {
+        self.world.outside.serve(prefix, Rc::new(move |request| Box::pin(serve(request))));
     }
 
     /// Runs everything that can happen at this time.

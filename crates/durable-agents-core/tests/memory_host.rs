@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{agent, note, notes};
 use durable_agents_core::host::{Host, HostError, Rows, SqlValue};
-use durable_agents_core::http::{Body, BodyError, FormField, Method, Request, Response, header};
+use durable_agents_core::http::{Body, BodyError, FormField, HeaderName, HeaderValue, Method, Request, Response, header};
 use durable_agents_core::testing::{CrashPoint, EvictPlan, MemoryHost, Object};
 use durable_agents_core::{Connection, Context, Message, Result, error};
 use futures::StreamExt;
@@ -59,6 +59,11 @@ agent!(Lab: (), (), ();
                 cx.sql("INSERT INTO t VALUES (1)", ()).execute()?;
                 cx.sleep(Duration::from_secs(1)).await;
                 cx.sql("INSERT INTO t VALUES (2)", ()).execute()?;
+            }
+            "/fetch" => {
+                cx.sql("CREATE TABLE IF NOT EXISTS fetched (n INTEGER)", ()).execute()?;
+                let url = request.header("x-url").unwrap_or_default();
+                return Ok(cx.fetch(Request::new(Method::PUT, &url, "content")).await?);
             }
             "/alarm" => cx.host().set_alarm(Some(cx.now_ms() + 5_000))?,
             "/var" => return Ok(Response::text(cx.var("TOKEN").unwrap_or_default())),
@@ -124,6 +129,48 @@ fn the_clock_moves_when_told_and_stops_at_everything_on_the_way() {
     assert_eq!(client.next_text(), format!("waited 0 until {}", start + 15 + 3_600_000));
 }
 
+fn fetch(url: &'static str) -> Request {
+    Request::get("/fetch").with_header(HeaderName::from_static("x-url"), HeaderValue::from_static(url))
+}
+
+#[test]
+fn servers_outside_answer_by_the_longest_prefix() {
+    let (host, object) = lab();
+    for prefix in ["https://a.test/", "https://a.test/b/", "https://a.test/b"] {
+        host.serve_url(prefix, move |request| async move {
+            let asked = format!("{} {} at {prefix}: ", request.method(), request.url());
+            Ok(Response::text(asked + &request.text().await.expect("a text")))
+        });
+    }
+    for (url, answer) in [
+        ("https://a.test/x?y", "PUT https://a.test/x?y at https://a.test/: content"),
+        ("https://a.test/b/c", "PUT https://a.test/b/c at https://a.test/b/: content"),
+        ("https://a.test/bc", "PUT https://a.test/bc at https://a.test/b: content"),
+    ] {
+        assert_eq!(object.request(fetch(url)).text(), answer);
+    }
+    host.serve_url("https://a.test/b", |_| async { Ok(Response::text("anew")) });
+    assert_eq!(object.request(fetch("https://a.test/bc")).text(), "anew");
+    assert_eq!(object.request(fetch("https://b.test/?key=secret")).status, 500);
+    let told = host.log().concat();
+    assert!(told.contains("nothing answers at") && told.contains("https://b.test/") && !told.contains("secret"), "{told}");
+}
+
+#[test]
+fn what_leaves_the_world_was_written_down_before() {
+    let (host, object) = lab();
+    host.serve_url("https://a.test/", |_| async {
+        note("asked");
+        Ok(Response::default())
+    });
+    object.get("");
+    object.crash_at(CrashPoint::AwaitPoint(1));
+    let _ = object.begin(fetch("https://a.test/")).try_wait();
+    assert_eq!((object.crashes(), notes()), (1, vec![]));
+    object.request(fetch("https://a.test/"));
+    assert_eq!(notes(), ["asked"]);
+}
+
 #[test]
 fn a_test_that_waits_in_vain_is_told_what_waits() {
     let (host, object) = lab();
@@ -159,6 +206,8 @@ fn what_is_written_between_two_await_points_reaches_the_disk_together() {
         (CrashPoint::AfterAwaitPoint(2), 2),
     ] {
         let (host, object) = lab();
+        // What the start costs does not count.
+        object.get("");
         object.crash_at(point);
         let request = object.begin(Request::get("/write-and-wait"));
         host.advance(Duration::from_secs(1));

@@ -14,7 +14,8 @@ pub(crate) fn expand(methods: &MethodBlock) -> TokenStream {
     let handlers = callbacks.iter().map(handler_row);
     let names = callbacks.iter().map(callback_name);
     let calls = calls_trait(methods);
-    // The name is the error where there are two blocks: rustc points at both and tells it.
+    // The name is the error where there are two blocks: rustc points at both and tells it. Seen from the whole crate, as the block may be
+    // in another module than `impl Agent`, which would not find it and go without.
     let tables = quote_spanned!(block.self_ty.span()=> __an_agent_has_one_block_of_marked_methods);
     quote! {
         #block
@@ -25,7 +26,7 @@ pub(crate) fn expand(methods: &MethodBlock) -> TokenStream {
 
             #[doc(hidden)]
             #[allow(dead_code, unused_mut, clippy::needless_question_mark, clippy::unit_arg, clippy::unused_unit)]
-            fn #tables() -> ::durable_agents::rpc::Methods<Self> {
+            pub(crate) fn #tables() -> ::durable_agents::rpc::Methods<Self> {
                 ::durable_agents::rpc::Methods {
                     callables: const { &[#(#rows),*] },
                     callbacks: const { &[#(#handlers),*] },

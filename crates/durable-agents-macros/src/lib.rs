@@ -110,7 +110,7 @@ pub fn agent(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// // What `#[agent] impl Agent for Calculator` reads `callables()` from.
 /// impl Calculator {
-///     fn __an_agent_has_one_block_of_marked_methods() -> Methods<Self> {
+///     pub(crate) fn __an_agent_has_one_block_of_marked_methods() -> Methods<Self> {
 ///         Methods {
 ///             callables: &[Callable::new("add", |call| Box::pin(async move {
 ///                 let [a, b] = call.args.take("add(a: i64, b: i64)")?;

@@ -56,8 +56,9 @@ pub use durable_agents_core::{
 };
 pub use durable_agents_core::{INTERNAL_HEADERS, PROPS_HEADER, encode_props};
 pub use durable_agents_macros::{agent, callable, callback};
-pub use platform::{Platform, surroundings};
+pub use platform::{Platform, body_of, surroundings};
 pub use router::{Before, RouteOptions, route_agent_request};
+pub use workerd::random_bytes;
 
 // The examples of the README and of the manual compile.
 #[cfg(doctest)]

@@ -1,11 +1,13 @@
 //! What an agent can reach of the platform beneath it.
 
 use durable_agents_core::host::{HostError, Surroundings};
+use durable_agents_core::http::Body;
 use durable_agents_core::{Agent, Context};
 use wasm_bindgen::{JsCast, JsValue};
+use worker::web_sys::ReadableStream;
 use worker::worker_sys::DurableObjectState;
 
-use crate::workerd::{WorkerEnv, WorkerHost};
+use crate::workerd::{WorkerEnv, WorkerHost, pieces};
 
 /// Bindings and Durable Object state, for what the framework does not wrap. In the prelude.
 ///
@@ -41,6 +43,11 @@ impl<A: Agent> Platform for Context<A> {
 /// What the worker has outside of any agent, in a hook of the router for instance: the same that [`Context::host`] is inside of one.
 pub fn surroundings(env: &worker::Env) -> impl Surroundings + use<> {
     WorkerEnv { env: AsRef::<JsValue>::as_ref(env).clone() }
+}
+
+/// A body that reads a stream of the platform. Dropped before its end, it cancels the stream.
+pub fn body_of(stream: ReadableStream) -> Body {
+    pieces(stream)
 }
 
 fn host<A: Agent>(cx: &Context<A>) -> Result<&WorkerHost, HostError> {

@@ -3,6 +3,7 @@
 mod body;
 mod convert;
 mod crypto;
+mod exchange;
 mod host;
 mod listen;
 mod object;
@@ -13,9 +14,11 @@ mod sys;
 mod timer;
 mod worker;
 
+pub(crate) use body::pieces;
 pub(crate) use convert::{binding_names, host_error, namespace_stub};
 pub(crate) use host::{WorkerHost, fetch};
 pub use object::Object;
 pub(crate) use panic::install_hook;
 pub(crate) use timer::sleep;
+pub use worker::random_bytes;
 pub(crate) use worker::{WorkerEnv, write_log};

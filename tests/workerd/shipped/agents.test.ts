@@ -1,5 +1,5 @@
 /** The shipped worker on the real runtime: each agent answers at its address and survives hibernation. */
-import { evictDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
 import { fresh, MCP, identity, state, type Peer } from "../../support/peer";
@@ -108,6 +108,36 @@ test("RestAgent: status, data, a file, and what it refuses", async () => {
 test("SecureAgent: a development token is worth nothing where DEV_TOKENS is not set", async () => {
   const peer = await connect(`/agents/secure-agent/${fresh()}?token=dev:ada:admin`);
   expect(await peer.closed()).toMatchObject({ code: 4001, reason: "Unauthorized" });
+});
+
+test("WorldAgent: a world survives an eviction, and goes ten minutes after its user", async () => {
+  const user = crypto.randomUUID();
+  const ask = async (peer: Peer, type: string, payload: object) => {
+    peer.send({ id: type, type, timestamp: new Date().toISOString(), payload });
+    for (;;) {
+      const frame = await peer.json<{ type: string; replyTo?: string; payload: Json }>();
+      if (frame.replyTo === type) return frame;
+    }
+  };
+  const peer = await connect(`/ws?user=${user}`);
+  expect(await peer.json()).toMatchObject({ type: "status", payload: { userId: user, worlds: [] } });
+  await ask(peer, "world_select", { worldName: "w", templateName: "story-world" });
+  await ask(peer, "event_subscribe", { events: ["chunk"] });
+  await ask(peer, "agent_update", { agentId: "captain", changes: { name: "Ahab" } });
+  await evict("WorldAgent", user);
+  const { type, payload } = await ask(peer, "chat_send", { content: "@ahab hello" });
+  expect([type, payload.agent]).toEqual(["chat_response", "captain"]);
+  const events = await fetchWorker(`/worlds/w/chat?user=${user}`, { method: "POST", body: `{"message":"@ahab hello"}` });
+  expect((await events.text()).split("\n\n").at(-3)).toContain(`event: complete\ndata: {"agent":"captain"`);
+  expect(await peer.json()).toMatchObject({ type: "event_stream", payload: { event: "chunk", world: "w" } });
+
+  peer.close(1000);
+  await peer.closed();
+  const stub = (bindings.WorldAgent as DurableObjectNamespace).getByName(user);
+  const due = await runInDurableObject(stub, (_, { storage }) => storage.getAlarm());
+  const minutes = ((due ?? 0) - Date.now()) / 60_000;
+  expect(minutes).toBeGreaterThan(9.5);
+  expect(minutes).toBeLessThanOrEqual(10.1);
 });
 
 test("what is no agent's path is nobody's", async () => {

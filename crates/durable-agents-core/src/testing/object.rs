@@ -192,6 +192,18 @@ impl Host for ObjectHost {
         })
     }
 
+    fn fetch_url(&self, request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>> {
+        let Some((_, slot)) = self.here() else { return never() };
+        let (answer, answered) = oneshot::channel();
+        slot.emit(move |world| {
+            // If the caller has stopped waiting, nothing leaves.
+            if !answer.is_canceled() {
+                let _ = answer.send(world.outside.answer(request));
+            }
+        });
+        Box::pin(async move { answered.await.unwrap_or_else(|_| Err(reset()))?.await })
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -16,6 +16,7 @@ use futures::future::LocalBoxFuture;
 
 use super::disk::Disk;
 use super::object::{self, ObjectHost};
+use super::outside::Outside;
 use super::random::Random;
 use super::socket::{Knock, Pipe, ServerEnd, Told, Up};
 use super::{CrashPoint, EvictPlan};
@@ -45,6 +46,7 @@ pub(super) struct World {
     pub(super) print_log: Cell<bool>,
     pub(super) vars: RefCell<BTreeMap<String, String>>,
     pub(super) bindings: RefCell<Vec<(String, Make)>>,
+    pub(super) outside: Outside,
     pub(super) auto_reply_to_close: Cell<bool>,
     pub(super) evict_plan: Cell<EvictPlan>,
     pub(super) delivered: Cell<u64>,
@@ -207,6 +209,7 @@ impl World {
             print_log: Cell::default(),
             vars: RefCell::default(),
             bindings: RefCell::default(),
+            outside: Outside::default(),
             auto_reply_to_close: Cell::new(true),
             evict_plan: Cell::new(EvictPlan::Never),
             delivered: Cell::default(),

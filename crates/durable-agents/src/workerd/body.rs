@@ -185,7 +185,7 @@ fn one_piece(buffer: Result<Promise, JsValue>) -> Body {
 }
 
 /// A body that arrives piece by piece.
-fn pieces(stream: web_sys::ReadableStream) -> Body {
+pub(crate) fn pieces(stream: web_sys::ReadableStream) -> Body {
     match stream.unchecked_into::<sys::ReadableStream>().get_reader() {
         Err(exception) => Body::stream(stream::iter([Err(cut(exception))])),
         Ok(reader) => Body::stream(stream::unfold(Reading { reader, ended: false }, |mut reading| async {

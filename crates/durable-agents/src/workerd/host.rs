@@ -16,7 +16,7 @@ use super::convert::{host_error, message_of, namespace_stub, promise_of_end};
 use super::socket::JsSocket;
 use super::store::SqlStore;
 use super::worker::WorkerEnv;
-use super::{body, sys};
+use super::{body, exchange, sys};
 
 pub(crate) struct WorkerHost {
     pub(crate) state: sys::State,
@@ -144,6 +144,10 @@ impl Host for WorkerHost {
 
     fn fetch_agent(&self, target: &Target, request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>> {
         fetch(&self.around.env, target, request)
+    }
+
+    fn fetch_url(&self, request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>> {
+        Box::pin(exchange::fetch(request))
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -280,6 +280,13 @@ extern "C" {
 
 #[wasm_bindgen]
 extern "C" {
+    /// The global `fetch`.
+    #[wasm_bindgen(catch, js_name = fetch)]
+    pub(crate) fn fetch_url(request: &JsValue, init: &JsValue) -> Result<js_sys::Promise, JsValue>;
+}
+
+#[wasm_bindgen]
+extern "C" {
     /// `ReadableStream`.
     pub(crate) type ReadableStream;
 

@@ -8,7 +8,7 @@ use futures::future::LocalBoxFuture;
 use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 
-use super::convert::text_of;
+use super::convert::{host_error, text_of};
 use super::{crypto, sys, timer};
 
 /// The worker with its bindings.
@@ -58,4 +58,15 @@ pub(crate) fn write_log(level: Level, line: &str) {
         Level::Warn => sys::console_warn(line),
         Level::Error => sys::console_error(line),
     });
+}
+
+/// Random bytes that are fit for identifiers nobody may guess. For the worker; agents have
+/// [`Context::uuid`](crate::Context::uuid).
+///
+/// # Errors
+/// The platform has no randomness.
+pub fn random_bytes<const COUNT: usize>() -> Result<[u8; COUNT], HostError> {
+    let mut bytes = [0; COUNT];
+    bytes.chunks_mut(MAX_RANDOM_BYTES).try_for_each(sys::get_random_values).map_err(host_error)?;
+    Ok(bytes)
 }

@@ -1,0 +1,163 @@
+//! What goes over the socket.
+
+use durable_agents::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::refusal::{Code, Refusal};
+use crate::iso;
+
+/// Longest message, in bytes as it comes over the socket or as the body of a request.
+pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// Longest id of a message, in bytes.
+pub const MAX_ID_BYTES: usize = 128;
+
+/// What a client asks.
+#[derive(Debug, PartialEq)]
+pub(super) struct Ask {
+    pub(super) id: String,
+    pub(super) kind: String,
+    pub(super) payload: Payload,
+}
+
+/// The fields of what a client sent.
+#[derive(Debug, PartialEq)]
+pub(super) struct Payload(Map<String, Value>);
+
+impl Ask {
+    /// Reads a message. What is wrong with one comes with its id, as far as it has one.
+    pub(super) fn parse(message: &Message) -> Result<Self, (Option<String>, Refusal)> {
+        let invalid = |message: &str| Refusal::new(Code::InvalidMessage, message);
+        if message.len() > MAX_MESSAGE_BYTES {
+            let message = format!("A message has at most {MAX_MESSAGE_BYTES} bytes");
+            return Err((None, Refusal::new(Code::TooLarge, message)));
+        }
+        let frame = message.as_text().and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
+        let mut frame = frame.ok_or_else(|| (None, invalid("A message is a JSON object")))?;
+        let id = match frame.remove("id") {
+            Some(Value::String(id)) if !id.is_empty() && id.len() <= MAX_ID_BYTES => id,
+            _ => return Err((None, invalid(&format!("id must be a string of 1 to {MAX_ID_BYTES} bytes")))),
+        };
+        let Some(Value::String(kind)) = frame.remove("type") else {
+            return Err((Some(id), invalid("type must be a string")));
+        };
+        match frame.remove("payload") {
+            None | Some(Value::Null) => Ok(Self { id, kind, payload: Payload(Map::new()) }),
+            Some(Value::Object(payload)) => Ok(Self { id, kind, payload: Payload(payload) }),
+            Some(_) => Err((Some(id), invalid("payload must be an object"))),
+        }
+    }
+}
+
+impl Payload {
+    /// Reads a request's body.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        let wrong = |_| Refusal::new(Code::InvalidMessage, "The body must be a JSON object");
+        serde_json::from_slice(body).map(Self).map_err(wrong)
+    }
+
+    pub(super) fn get(&self, field: &str) -> Option<&Value> {
+        self.0.get(field).filter(|value| !value.is_null())
+    }
+
+    /// A field that may be left out.
+    pub(super) fn text(&self, field: &str) -> Result<Option<&str>, Refusal> {
+        match self.get(field) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(Refusal::new(Code::InvalidMessage, format!("{field} must be a string"))),
+        }
+    }
+
+    /// A field that must be there.
+    pub(super) fn needed_text(&self, field: &str) -> Result<&str, Refusal> {
+        self.text(field)?.ok_or_else(|| Refusal::new(Code::InvalidMessage, format!("{field} is missing")))
+    }
+
+    /// A field that is `false` where it is left out.
+    pub(super) fn flag(&self, field: &str) -> Result<bool, Refusal> {
+        match self.get(field) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(Refusal::new(Code::InvalidMessage, format!("{field} must be true or false"))),
+        }
+    }
+}
+
+/// A frame for a client.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a, P> {
+    id: String,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    timestamp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_to: Option<&'a str>,
+    payload: P,
+}
+
+/// A frame as JSON text. `id` is the frame's own, `reply_to` that of the request it answers.
+pub(super) fn frame(
+    id: String,
+    now_ms: u64,
+    kind: &str,
+    reply_to: Option<&str>,
+    payload: impl Serialize,
+) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&Envelope { id, kind, timestamp: iso::utc(now_ms), reply_to, payload })
+}
+
+/// What a client can subscribe to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Topic {
+    /// Every chat message, users' included.
+    Message,
+    /// Every piece of an answer.
+    Chunk,
+    /// What an agent is doing.
+    AgentStatus,
+    /// A world was selected, updated or reloaded.
+    World,
+}
+
+impl Topic {
+    pub(super) const ALL: [Self; 4] = [Self::Message, Self::Chunk, Self::AgentStatus, Self::World];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Chunk => "chunk",
+            Self::AgentStatus => "agent_status",
+            Self::World => "world",
+        }
+    }
+
+    /// The topics of a list of names, of which `*` is all.
+    pub(super) fn named(names: &Value) -> Result<Vec<Self>, Refusal> {
+        let wrong = || Refusal::new(Code::InvalidMessage, "events must be a list of names");
+        let mut topics = Vec::new();
+        for name in names.as_array().ok_or_else(wrong)? {
+            let name = name.as_str().ok_or_else(wrong)?;
+            let known = Self::ALL.into_iter().filter(|topic| name == "*" || name == topic.name());
+            let before = topics.len();
+            topics.extend(known);
+            if topics.len() == before {
+                return Err(Refusal::new(Code::UnknownEvent, format!("There is no event {name:?}")));
+            }
+        }
+        Ok(topics)
+    }
+}
+
+/// What an agent is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Activity {
+    Idle,
+    Thinking,
+    Streaming,
+    Error,
+}
