@@ -13,6 +13,7 @@ pub mod rest;
 pub mod room;
 pub mod routes;
 pub mod secure;
+pub mod session;
 pub mod world;
 
 use durable_agents::{Result, route_agent_request};
@@ -33,3 +34,8 @@ async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
         None => Ok(Response::error("Not found", 404)?),
     }
 }
+
+// The guide's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/session-agent.md")]
+struct SessionGuide;

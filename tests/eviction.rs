@@ -16,6 +16,8 @@ mod rest_scenarios;
 mod room_scenarios;
 #[path = "scenarios/secure.rs"]
 mod secure_scenarios;
+#[path = "scenarios/session.rs"]
+mod session_scenarios;
 #[path = "support/tokens.rs"]
 mod tokens;
 #[path = "scenarios/world.rs"]
@@ -68,4 +70,9 @@ mod secure {
 mod world {
     use crate::world_scenarios as scenarios;
     scenarios::world_scenarios!(evicted);
+}
+
+mod session {
+    use crate::session_scenarios as scenarios;
+    scenarios::session_scenarios!(evicted);
 }

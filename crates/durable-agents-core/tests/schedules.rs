@@ -466,3 +466,17 @@ fn a_time_that_no_date_can_hold_is_stored_as_the_last_one() {
     }
     assert_eq!(object.alarm_ms(), Some(8_640_000_000_000_000));
 }
+
+#[test]
+fn an_alarm_that_code_took_away_is_set_by_the_next_schedule_once_it_is_forgotten() {
+    let (host, object) = office();
+    schedule(&object, When::after(SECOND), "first", ScheduleOptions::new());
+    ask(&object, |cx: Context<Clerk>| async move {
+        cx.host().set_alarm(None)?;
+        cx.reload_alarm();
+        Ok(())
+    });
+    assert_eq!(object.alarm_ms(), None);
+    schedule(&object, When::after(SECOND * 5), "second", ScheduleOptions::new());
+    assert_eq!(object.alarm_ms(), Some(host.now_ms() + 1_000));
+}

@@ -26,6 +26,7 @@ pub(crate) fn expand(methods: &MethodBlock) -> TokenStream {
 
             #[doc(hidden)]
             #[allow(dead_code, unused_mut, clippy::needless_question_mark, clippy::unit_arg, clippy::unused_unit)]
+            // Also for an `impl Agent` elsewhere in the crate: to it, a private one would not be there.
             pub(crate) fn #tables() -> ::durable_agents::rpc::Methods<Self> {
                 ::durable_agents::rpc::Methods {
                     callables: const { &[#(#rows),*] },
