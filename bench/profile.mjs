@@ -4,13 +4,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
-import { wasmBindgen, workerBuild } from "../scripts/lib/cargo-tools.mjs";
-import { esbuild } from "../scripts/lib/packages.mjs";
 import { inRoot } from "../scripts/lib/paths.mjs";
 import { run } from "../scripts/lib/run.mjs";
 import { panicStrategy } from "../scripts/lib/rust.mjs";
 import { setUp } from "../scripts/lib/set-up.mjs";
 import { Problem, main, say, step } from "../scripts/lib/steps.mjs";
+import { compile } from "../scripts/lib/wasm.mjs";
 import { buildLoad, load } from "./lib/load.mjs";
 import { SCENARIOS } from "./lib/scenarios.mjs";
 import { SERVERS, writeConfig } from "./lib/servers.mjs";
@@ -18,7 +17,7 @@ import { Workerd, findWorkerd } from "./lib/workerd.mjs";
 
 /** Long enough for the compilers to have come to rest, then long enough for the samples. */
 const SETTLE_MS = 3_000;
-const RECORD_MS = 4_000;
+const RECORD_MS = Number(process.env.RECORD_MS ?? 4_000);
 
 const { positionals } = parseArgs({ allowPositionals: true });
 const [serverName, scenarioName] = positionals;
@@ -28,7 +27,7 @@ async function buildWithNames(outDir) {
   const crateDir = inRoot("bench/agent");
   const { unwind } = await panicStrategy();
   const args = ["--release", "--no-opt", ...(unwind ? ["--panic-unwind"] : []), "--out-dir", relative(crateDir, outDir)];
-  await run(workerBuild(), args, { cwd: crateDir, env: { WASM_BINDGEN_BIN: wasmBindgen(), ESBUILD_BIN: esbuild } });
+  await compile({ crateDir, args, unwind });
 }
 
 /** Has V8 write down where its code lies, for perf to find (/tmp/perf-PID.map). */
@@ -38,7 +37,7 @@ function tellPerf(configFile) {
 }
 
 const report = (data, ...args) =>
-  run("perf", ["report", "-i", data, "-g", "none", "--sort", "sym", "--percent-limit", "0.5", ...args]);
+  run("perf", ["report", "-i", data, "-g", "none", "--sort", "sym", "--percent-limit", process.env.LIMIT ?? "0.5", ...args]);
 
 /** The lines of a report, without the preamble and what no terminal is wide enough for. */
 const top = (text, count) =>
@@ -76,7 +75,7 @@ await main(async () => {
       const perf = new Promise((resolve, reject) => {
         setTimeout(() => {
           const seconds = String(RECORD_MS / 1000 - 1);
-          const options = ["record", "--quiet", "--freq", "2000", "-g", "--pid", String(workerd.pid), "--output", data];
+          const options = ["record", "--quiet", "--freq", process.env.FREQ ?? "2000", "-g", "--pid", String(workerd.pid), "--output", data];
           spawn("perf", [...options, "--", "sleep", seconds], { stdio: ["ignore", "ignore", "inherit"] })
             .on("error", reject)
             .on("exit", resolve);
@@ -86,7 +85,7 @@ await main(async () => {
     });
     say(`\n100 % are about ${cost} µs of CPU per operation; being watched costs some of them.`);
     say(`\nIn the function itself:\n${top(await report(data, "--no-children"), 40)}`);
-    say(`\nIn the function and what it calls:\n${top(await report(data, "--children"), 150)}`);
+    say(`\nIn the function and what it calls:\n${top(await report(data, "--children"), Number(process.env.ROWS ?? 150))}`);
     say(`\nMore: perf report -i ${relative(process.cwd(), data)}, as long as /tmp/perf-${workerd.pid}.map is there.`);
   } finally {
     await workerd.kill();

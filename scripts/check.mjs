@@ -1,19 +1,19 @@
-// npm run check: format, lints, docs, tests for every protocol check, and the size of the release build.
+// npm run check: format, lints, docs, tests for every protocol check, and the sizes of the release builds.
 import { CHECKS } from "./lib/checks.mjs";
 import { setUp } from "./lib/set-up.mjs";
-import { checkSize } from "./lib/sizes.mjs";
+import { checkSizes } from "./lib/sizes.mjs";
 import { main } from "./lib/steps.mjs";
 import { Tally } from "./lib/tally.mjs";
 import { buildWorker } from "./lib/wasm.mjs";
-import { shipped } from "./lib/workers.mjs";
+import { oneAgent, shipped } from "./lib/workers.mjs";
 
 await main(async () => {
   await setUp();
   const tally = new Tally();
   for (const [title, check] of CHECKS) await tally.count("checks", title, check);
-  await tally.count("checks", "Size of the release build", async () => {
-    await buildWorker(shipped);
-    checkSize(shipped);
+  await tally.count("checks", "Sizes of the release builds", async () => {
+    for (const worker of [shipped, oneAgent]) await buildWorker(worker);
+    checkSizes([shipped, oneAgent]);
   });
   return tally.report();
 });

@@ -7,7 +7,7 @@ import { node } from "./lib/packages.mjs";
 import { buildPage } from "./lib/page.mjs";
 import { run } from "./lib/run.mjs";
 import { setUp } from "./lib/set-up.mjs";
-import { checkSize } from "./lib/sizes.mjs";
+import { checkSizes } from "./lib/sizes.mjs";
 import { main } from "./lib/steps.mjs";
 import { Tally } from "./lib/tally.mjs";
 import { cargoTest, nodeTest, vitest } from "./lib/test-runs.mjs";
@@ -17,7 +17,7 @@ import { unattended, wranglerScript } from "./lib/wrangler.mjs";
 
 /** What needs the built workers. */
 const ON_THE_BUILD = [
-  ["checks", "Size of the release build", () => checkSize(shipped)],
+  ["checks", "Size of the release build", () => checkSizes([shipped])],
   ["tests in workerd", "vitest in workerd", () => vitest("fixtures", "shipped", "tokens-*", "conformance", "newest-date")],
   ["tests against wrangler dev", "vitest against wrangler dev", () => vitest("client")],
   ["checks", "wrangler deploy --dry-run", deployDryRun],

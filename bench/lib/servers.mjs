@@ -6,12 +6,12 @@ import { esbuild } from "../../scripts/lib/packages.mjs";
 import { inRoot } from "../../scripts/lib/paths.mjs";
 import { run } from "../../scripts/lib/run.mjs";
 import { buildWorker } from "../../scripts/lib/wasm.mjs";
+import { oneAgent } from "../../scripts/lib/workers.mjs";
 
 const inBench = (...parts) => inRoot("bench", ...parts);
 
 /** The Rust agent under test: index.js and wasm in bench/agent/build. */
-export const buildAgent = () =>
-  buildWorker({ name: "the agent of the benchmark", crateDir: inBench("agent"), outDir: inBench("agent/build") });
+export const buildAgent = () => buildWorker(oneAgent);
 
 /** Bundles a worker as `wrangler deploy` does by default: no minifying, names of classes kept. */
 async function bundle(script, outDir, args = []) {

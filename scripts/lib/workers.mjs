@@ -1,7 +1,21 @@
 import { inRoot, root } from "./paths.mjs";
 
 /** The worker that is deployed: the root package. */
-export const shipped = { name: "the worker", crateDir: root, outDir: inRoot("build"), config: inRoot("wrangler.toml") };
+export const shipped = {
+  name: "the worker",
+  crateDir: root,
+  outDir: inRoot("build"),
+  config: inRoot("wrangler.toml"),
+  budgetKb: 305,
+};
+
+/** A worker with one agent, the benchmark's: what the framework itself weighs. */
+export const oneAgent = {
+  name: "a worker with one agent",
+  crateDir: inRoot("bench/agent"),
+  outDir: inRoot("bench/agent/build"),
+  budgetKb: 200,
+};
 
 /** Agents made for the tests inside workerd. */
 export const fixtures = {

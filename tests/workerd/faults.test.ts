@@ -57,6 +57,21 @@ test.for(KINDS)("C89: a message hook that ends in %s costs that message alone", 
   await unharmed();
 });
 
+test.runIf(PANICS)("a trap costs its event, and every object of the isolate goes on in a new wasm instance", async () => {
+  const name = fresh();
+  const peer = await join(`/agents/faulty/${name}?_pk=stays`);
+  const neighbour = await join(`/agents/faulty/${fresh()}?_pk=neighbour`);
+  for (let n = 0; n < 2; n += 1) {
+    const response = fetchWorker(`/agents/faulty/${name}?request=trap`).then((answer) => answer.status);
+    expect(await response.catch(() => 500)).toBe(500);
+    for (const socket of [peer, neighbour]) {
+      socket.send(`still here ${n}`);
+      expect(await socket.next()).toBe(`still here ${n}`);
+    }
+    expect((await fetchWorker(`/agents/faulty/${name}`)).status).toBe(200);
+  }
+});
+
 test.runIf(PANICS)("a panic after a wait costs that message alone", async () => {
   const { name, unharmed } = await bystanders();
   const peer = await join(`/agents/faulty/${name}?_pk=a`);

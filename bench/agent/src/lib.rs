@@ -3,10 +3,8 @@
 //! Nothing in it is there for the benchmark's sake: it is what anybody would write, in a worker with this one agent.
 
 use durable_agents::prelude::*;
-use durable_agents::{RouteOptions, route_agent_request};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use worker::{Env, event};
 
 /// Sends back, broadcasts, adds, and shares a small state.
 #[derive(Debug, Default)]
@@ -49,10 +47,7 @@ impl BenchAgent {
     }
 }
 
-#[event(fetch)]
-async fn fetch(request: worker::Request, env: Env, _: worker::Context) -> Result<worker::Response> {
-    match route_agent_request(&request, &env, &RouteOptions::new()).await? {
-        Some(response) => Ok(response),
-        None => Ok(worker::Response::error("Not found", 404)?),
-    }
+#[durable_agents::fetch]
+async fn not_found(_: worker::Request, _: worker::Env, _: worker::Context) -> Result<worker::Response> {
+    Ok(worker::Response::error("Not found", 404)?)
 }

@@ -137,7 +137,7 @@ impl<A: Agent> Context<A> {
     /// Sends text or bytes to every open connection whose id is not in `without`: readonly ones and those without protocol
     /// messages included. A connection that fails stops nothing.
     pub fn broadcast<'a>(&self, message: impl Into<Payload<'a>>, without: &[&str]) {
-        self.instance.shell.broadcast(&message.into(), |link| !without.contains(&link.id()));
+        self.instance.shell.broadcast(message.into(), |link| !without.contains(&link.id()));
     }
 
     /// Sends text or bytes to these connections, and says how many of them took it. One that has gone stops nothing.

@@ -1,5 +1,6 @@
 //! Beginning work at once, and finishing it later if it has to wait.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -17,9 +18,15 @@ use futures::task::AtomicWaker;
 pub fn begin<T: 'static>(mut work: LocalBoxFuture<'static, T>) -> Result<T, LocalBoxFuture<'static, T>> {
     // Nobody polls the work again before there is a task for it, so a wake-up until then is kept for that task. Futures that
     // remember the first waker they saw, which is against the rules and found in the wild (`worker::Delay`), go on working.
-    let relay = Arc::new(Relay::default());
-    let waker = Waker::from(Arc::clone(&relay));
+    let (relay, waker) = UNUSED.take().unwrap_or_else(|| {
+        let relay = Arc::new(Relay::default());
+        (Arc::clone(&relay), Waker::from(relay))
+    });
     if let Poll::Ready(result) = work.poll_unpin(&mut Context::from_waker(&waker)) {
+        // Nobody has kept the waker, so it is as good as new.
+        if Arc::strong_count(&relay) == 2 {
+            UNUSED.set(Some((relay, waker)));
+        }
         return Ok(result);
     }
     Err(poll_fn(move |cx| {
@@ -27,6 +34,11 @@ pub fn begin<T: 'static>(mut work: LocalBoxFuture<'static, T>) -> Result<T, Loca
         work.poll_unpin(cx)
     })
     .boxed_local())
+}
+
+thread_local! {
+    /// A relay for the next event: most never wait, and leave it to the one after.
+    static UNUSED: Cell<Option<(Arc<Relay>, Waker)>> = const { Cell::new(None) };
 }
 
 /// Hands a wake-up on to whoever polls now.

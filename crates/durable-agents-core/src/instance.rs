@@ -17,7 +17,7 @@ use crate::guard::{guard, guard_sync};
 use crate::host::Host;
 use crate::http::{Request, Response};
 use crate::link::Link;
-use crate::message::{Message, Payload};
+use crate::message::Message;
 use crate::rpc::{self, Answer, Args, Call, Callable, Outlet, Trace};
 use crate::shell::Shell;
 use crate::task::{Run, Task};
@@ -196,8 +196,7 @@ impl<A: Agent> Instance<A> {
         self.state.replace(Cached::Present(Stored { value: Rc::clone(&next), json: json.into() }));
         // By socket, not by id: a twin under the same id wants to know.
         let is_source = |link: &Rc<Link>| origin.as_ref().is_some_and(|origin| Rc::ptr_eq(origin, link));
-        let frame = Payload::from(frame);
-        self.shell.broadcast(&frame, |link| !link.flags().no_protocol && !is_source(link));
+        self.shell.broadcast(frame.into(), |link| !link.flags().no_protocol && !is_source(link));
         if !A::HOOKS.contains(Hooks::ON_STATE_CHANGED) {
             return Ok(());
         }

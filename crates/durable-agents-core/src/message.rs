@@ -65,6 +65,7 @@ impl From<Vec<u8>> for Message {
 /// Built by `into()` from `&str`, `String`, `&[u8]`, `Vec<u8>` and [`Message`].
 pub struct Payload<'a> {
     data: Data<'a>,
+    for_many: bool,
     // A broadcast sends one payload to many sockets; the platform's form of it is made by the first and kept for the rest.
     converted: OnceCell<Box<dyn Any>>,
 }
@@ -84,6 +85,16 @@ impl<'a> Payload<'a> {
         &self.data
     }
 
+    /// Whether it goes to more than one socket, so that its form for the platform is worth keeping.
+    pub fn is_for_many(&self) -> bool {
+        self.for_many
+    }
+
+    /// The same payload, for more than one socket.
+    pub(crate) fn for_many(self) -> Self {
+        Self { for_many: true, ..self }
+    }
+
     /// The platform's form of this payload, made by `convert` at the first call.
     ///
     /// Returns `None` if an earlier call stored a value of another type, which a single adapter never does.
@@ -92,7 +103,7 @@ impl<'a> Payload<'a> {
     }
 
     fn new(data: Data<'a>) -> Self {
-        Self { data, converted: OnceCell::new() }
+        Self { data, for_many: false, converted: OnceCell::new() }
     }
 }
 

@@ -18,7 +18,7 @@ mod path;
 mod retry;
 
 pub use cors::Cors;
-pub use path::{PathMatch, kebab, match_path, sub_path};
+pub use path::{Binding, PathMatch, kebab, match_path, sub_path};
 pub use retry::{RetryError, RoutingRetry};
 
 /// What the router needs of the world around it.
@@ -30,8 +30,8 @@ pub trait Gateway {
     /// A response, as the platform has it.
     type Response;
 
-    /// Names of the Durable Object bindings, in the order the environment lists them.
-    fn bindings(&self) -> Rc<[String]>;
+    /// The Durable Object bindings, in the order the environment lists them.
+    fn bindings(&self) -> Rc<[Binding]>;
 
     /// The method of a request.
     fn method(&self, request: &Self::Request) -> Method;
@@ -215,6 +215,31 @@ impl<'a, Req, Res, E> RouteOptions<'a, Req, Res, E> {
         self.on_retry = Some(Box::new(observe));
         self
     }
+
+    /// The agent of a path, if a request for it can be handed over as it is: no hook looks at it, no props go with it, nothing is
+    /// done to the answer. For adapters, which can then do so without waiting; internal headers of the request are theirs to look for.
+    ///
+    /// If that attempt fails, [`route_again`] goes on.
+    pub fn straight(&self, path: &str, bindings: &[Binding]) -> Option<Route> {
+        let is_plain = matches!(self.cors, Cors::Off) && self.props.is_none() && self.placement == Placement::default();
+        if !is_plain || self.before_connect.is_some() || self.before_request.is_some() {
+            return None;
+        }
+        match match_path(path, &self.prefix, bindings, self.default_binding.as_deref()) {
+            PathMatch::Agent(route) => Some(route),
+            PathMatch::Elsewhere | PathMatch::UnknownClass => None,
+        }
+    }
+
+    fn delivery<'d>(&'d self, route: &'d Route) -> Delivery<'d> {
+        Delivery {
+            route,
+            placement: &self.placement,
+            props: self.props.as_ref(),
+            retry: self.retry,
+            on_retry: self.on_retry.as_deref(),
+        }
+    }
 }
 
 impl<Req, Res, E> Default for RouteOptions<'_, Req, Res, E> {
@@ -266,15 +291,23 @@ pub async fn route<G: Gateway, E: From<HostError>>(
             Before::Respond(response) => return Ok(Some(with_headers(gateway, response, cors))),
         }
     }
-    let delivery = Delivery {
-        route: &route,
-        placement: &options.placement,
-        props: options.props.as_ref(),
-        retry: options.retry,
-        on_retry: options.on_retry.as_deref(),
-    };
-    let response = delivery.run(gateway, request).await?;
+    let response = options.delivery(&route).run(gateway, request, None).await?;
     Ok(Some(with_headers(gateway, response, cors)))
+}
+
+/// Goes on where the first attempt to hand over a [straight](RouteOptions::straight) request failed; `request` is a copy that has
+/// not been used.
+///
+/// # Errors
+/// That of the platform, as the last attempt met it.
+pub async fn route_again<G: Gateway, E>(
+    gateway: &G,
+    request: G::Request,
+    route: &Route,
+    options: &RouteOptions<'_, G::Request, G::Response, E>,
+    failed: HostError,
+) -> Result<G::Response, HostError> {
+    options.delivery(route).run(gateway, request, Some(failed)).await
 }
 
 /// Sends a request to an object by its name, as the router does once it knows which.
@@ -289,7 +322,7 @@ pub async fn deliver<G: Gateway>(
     delivery: &Delivery<'_>,
 ) -> Result<G::Response, HostError> {
     strip_internal_headers(gateway, &mut request)?;
-    delivery.run(gateway, request).await
+    delivery.run(gateway, request, None).await
 }
 
 /// Where a request goes, and how hard to try.
@@ -307,7 +340,13 @@ pub struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    async fn run<G: Gateway>(&self, gateway: &G, mut request: G::Request) -> Result<G::Response, HostError> {
+    /// `failed` is the end of a first attempt that somebody else has made.
+    async fn run<G: Gateway>(
+        &self,
+        gateway: &G,
+        mut request: G::Request,
+        mut failed: Option<HostError>,
+    ) -> Result<G::Response, HostError> {
         if let Some(props) = self.props {
             gateway.set_request_header(&mut request, &PROPS_HEADER, Some(props))?;
         }
@@ -317,13 +356,21 @@ impl Delivery<'_> {
         let mut next = Some(request);
         for attempt in 1..=max_attempts {
             let Some(current) = next.take() else { break };
-            next = if attempt < max_attempts { gateway.try_copy(&current) } else { None };
-            let error = match gateway.fetch(&target, current).await {
-                Ok(response) => return Ok(response),
-                Err(error) => error,
+            let error = match failed.take() {
+                Some(error) => {
+                    next = Some(current);
+                    error
+                }
+                None => {
+                    next = if attempt < max_attempts { gateway.try_copy(&current) } else { None };
+                    match gateway.fetch(&target, current).await {
+                        Ok(response) => return Ok(response),
+                        Err(error) => error,
+                    }
+                }
             };
             // An overloaded object is not helped by another call.
-            if !error.retryable || error.overloaded || next.is_none() {
+            if !error.retryable || error.overloaded || next.is_none() || attempt == max_attempts {
                 return Err(error);
             }
             let delay_ms = self.retry.delay_ms(attempt, gateway.random());
@@ -366,4 +413,116 @@ fn with_headers<G: Gateway>(gateway: &G, mut response: G::Response, headers: Opt
         gateway.set_response_header(&mut response, name, value);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    type Options = RouteOptions<'static, &'static str, &'static str, HostError>;
+
+    /// Requests and responses are texts; every attempt but the last fails.
+    struct Flaky {
+        failures: Cell<u32>,
+        slept: Cell<u32>,
+    }
+
+    impl Gateway for Flaky {
+        type Request = &'static str;
+        type Response = &'static str;
+
+        fn bindings(&self) -> Rc<[Binding]> {
+            Rc::new([Binding::new("Counter")])
+        }
+
+        fn method(&self, _: &&'static str) -> Method {
+            Method::GET
+        }
+
+        fn path<'a>(&self, request: &'a &'static str) -> Cow<'a, str> {
+            Cow::Borrowed(request)
+        }
+
+        fn header(&self, _: &&'static str, _: &HeaderName) -> Option<String> {
+            None
+        }
+
+        fn set_request_header(&self, _: &mut &'static str, _: &HeaderName, _: Option<&HeaderValue>) -> Result<(), HostError> {
+            Ok(())
+        }
+
+        fn try_copy(&self, request: &&'static str) -> Option<&'static str> {
+            Some(request)
+        }
+
+        fn plain(&self, _: u16, text: &'static str) -> &'static str {
+            text
+        }
+
+        fn set_response_header(&self, _: &mut &'static str, _: &HeaderName, _: &HeaderValue) {}
+
+        fn fetch(&self, _: &Target, _: &'static str) -> LocalBoxFuture<'_, Result<&'static str, HostError>> {
+            let left = self.failures.get();
+            self.failures.set(left.saturating_sub(1));
+            Box::pin(async move { if left == 0 { Ok("answer") } else { Err(busy()) } })
+        }
+
+        fn sleep_ms(&self, _: u32) -> LocalBoxFuture<'_, ()> {
+            self.slept.set(self.slept.get() + 1);
+            Box::pin(async {})
+        }
+
+        fn random(&self) -> f64 {
+            0.5
+        }
+
+        fn log(&self, _: Level, _: &str) {}
+    }
+
+    fn busy() -> HostError {
+        HostError { retryable: true, ..HostError::new("network connection lost") }
+    }
+
+    fn again(failures: u32, options: &Options, failed: HostError) -> (Result<&'static str, HostError>, u32) {
+        let gateway = Flaky { failures: Cell::new(failures), slept: Cell::new(0) };
+        let route = Route { binding: "Counter".to_owned(), name: "a".to_owned() };
+        let outcome = route_again(&gateway, "/agents/counter/a", &route, options, failed).now_or_never();
+        (outcome.expect("nothing waits"), gateway.slept.get())
+    }
+
+    #[test]
+    fn a_first_attempt_made_elsewhere_counts() {
+        assert_eq!(again(0, &Options::new(), busy()), (Ok("answer"), 1));
+        assert_eq!(again(1, &Options::new(), busy()), (Ok("answer"), 2));
+        assert_eq!(again(2, &Options::new(), busy()), (Err(busy()), 2));
+        assert_eq!(again(0, &Options::new().retry(RoutingRetry::OFF), busy()), (Err(busy()), 0));
+        let broken = HostError::new("broken");
+        assert_eq!(again(0, &Options::new(), broken.clone()), (Err(broken), 0));
+        let overloaded = HostError { overloaded: true, ..busy() };
+        assert_eq!(again(0, &Options::new(), overloaded.clone()), (Err(overloaded), 0));
+    }
+
+    #[test]
+    fn only_what_nothing_is_done_to_goes_straight() {
+        let bindings = [Binding::new("Counter")];
+        let route = |options: &Options, path| options.straight(path, &bindings).map(|route| route.name);
+        assert_eq!(route(&Options::new(), "/agents/counter/a/b"), Some("a".to_owned()));
+        assert_eq!(route(&Options::new(), "/agents/nope/a"), None);
+        assert_eq!(route(&Options::new(), "/other"), None);
+        assert_eq!(route(&Options::new().default_agent("Counter"), "/agents/lobby"), Some("lobby".to_owned()));
+        let eu = Placement { jurisdiction: Some("eu".to_owned()), location_hint: None };
+        for options in [
+            Options::new().cors(Cors::AllowAll),
+            Options::new().props(HeaderValue::from_static("e30=")),
+            Options::new().placement(eu),
+            Options::new().on_before_connect(async |request, _| Ok(Before::Forward(request))),
+            Options::new().on_before_request(async |request, _| Ok(Before::Forward(request))),
+        ] {
+            assert_eq!(route(&options, "/agents/counter/a"), None);
+        }
+    }
 }

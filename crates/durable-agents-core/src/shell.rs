@@ -153,11 +153,12 @@ impl Shell {
     }
 
     /// Sends to every connection that `choose` picks. A socket that fails stops nothing.
-    pub(crate) fn broadcast(&self, payload: &Payload<'_>, choose: impl Fn(&Rc<Link>) -> bool) {
+    pub(crate) fn broadcast(&self, payload: Payload<'_>, choose: impl Fn(&Rc<Link>) -> bool) {
         self.complete_links();
+        let payload = payload.for_many();
         self.links.for_each(|link| {
             if choose(link) {
-                self.send(link, payload);
+                self.send(link, &payload);
             }
         });
     }

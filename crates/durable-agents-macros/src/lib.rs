@@ -3,6 +3,7 @@
 mod agent;
 mod callable;
 mod methods;
+mod fetch;
 mod model;
 mod rename;
 
@@ -198,4 +199,28 @@ fn misplaced(item: &proc_macro2::TokenStream, text: &str) -> syn::Error {
         Ok(method) => syn::Error::new_spanned(method.sig.ident, text),
         Err(_) => syn::Error::new_spanned(item, text),
     }
+}
+
+/// Exports the worker's `fetch`: requests for agents go to them, all others to this function.
+///
+/// Its signature is that of `worker`'s `#[event(fetch)]`, and it replaces that. The argument, if there is one, is an expression for the
+/// `RouteOptions<'static>` of a request. An error is logged and answered with `500`.
+///
+/// ```
+/// use durable_agents::{Result, RouteOptions};
+/// use worker::{Context, Env, Request, Response};
+///
+/// #[durable_agents::fetch(RouteOptions::new().default_agent("Lobby"))]
+/// async fn not_found(_: Request, _: Env, _: Context) -> Result<Response> {
+///     Ok(Response::error("Not found", 404)?)
+/// }
+/// # fn main() {}
+/// ```
+///
+/// Cheaper than `route_agent_request` in a handler of one's own: where no hook, CORS header or props are wanted, request and answer
+/// pass without a copy, and nothing waits for the answer.
+#[proc_macro_attribute]
+pub fn fetch(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let expanded = fetch::expand(arguments.into(), item.into());
+    expanded.unwrap_or_else(|error| error.into_compile_error()).into()
 }

@@ -34,10 +34,11 @@
 //! - [`Agent`] is what an author implements; [`macro@agent`] makes a class of it.
 //! - [`Context`] and [`Connection`] are what its hooks can reach.
 //! - [`limits`], [`liveness`], [`presence`] and [`resume`] are parts for agents whose connections come and go.
-//! - [`route_agent_request`] brings requests to agents.
+//! - [`macro@fetch`] makes the worker's entry point, which brings requests to agents; [`route_agent_request`] is for one's own.
 //! - `testing` (feature `testing`) is the world in which agents run under plain `cargo test`.
 
 mod client;
+mod entry;
 mod marked;
 mod platform;
 mod router;
@@ -55,7 +56,7 @@ pub use durable_agents_core::{
     host, http, limits, liveness, presence, resume, rpc, schedule, signature, sql, task,
 };
 pub use durable_agents_core::{INTERNAL_HEADERS, PROPS_HEADER, encode_props};
-pub use durable_agents_macros::{agent, callable, callback};
+pub use durable_agents_macros::{agent, callable, callback, fetch};
 pub use platform::{Platform, body_of, surroundings};
 pub use router::{Before, RouteOptions, route_agent_request};
 pub use workerd::random_bytes;
@@ -84,9 +85,10 @@ struct Connections;
 /// What `#[agent]` expands to uses these. No part of the interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use wasm_bindgen;
+    pub use {wasm_bindgen, worker};
 
     pub use crate::marked::WithoutMarkedMethods;
+    pub use crate::entry::{fetch, outcome};
     pub use crate::workerd::Object;
 }
 

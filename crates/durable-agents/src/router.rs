@@ -7,7 +7,7 @@ use std::time::Duration;
 use durable_agents_core::Error;
 use durable_agents_core::host::{HostError, Level, Target};
 use durable_agents_core::http::{HeaderName, HeaderValue, Method};
-use durable_agents_core::route::{self, Gateway};
+use durable_agents_core::route::{self, Binding, Gateway};
 use futures::future::LocalBoxFuture;
 use js_sys::futures::JsFuture;
 use wasm_bindgen::{JsCast, JsValue};
@@ -58,8 +58,8 @@ impl Gateway for Worker<'_> {
     type Request = Request;
     type Response = Response;
 
-    fn bindings(&self) -> Rc<[String]> {
-        workerd::binding_names(self.env)
+    fn bindings(&self) -> Rc<[Binding]> {
+        workerd::bindings(self.env)
     }
 
     fn method(&self, request: &Request) -> Method {

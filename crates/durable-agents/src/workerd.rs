@@ -4,6 +4,7 @@ mod body;
 mod convert;
 mod crypto;
 mod exchange;
+pub(crate) mod glue;
 mod host;
 mod listen;
 mod object;
@@ -15,7 +16,7 @@ mod timer;
 mod worker;
 
 pub(crate) use body::pieces;
-pub(crate) use convert::{binding_names, host_error, namespace_stub};
+pub(crate) use convert::{answer, bindings, host_error, namespace_stub};
 pub(crate) use host::{WorkerHost, fetch};
 pub use object::Object;
 pub(crate) use panic::install_hook;

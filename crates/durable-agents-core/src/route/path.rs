@@ -2,6 +2,22 @@
 
 use super::Route;
 
+/// A Durable Object binding that a path may name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    name: String,
+    // Worked out once, as every request is compared with it.
+    segment: String,
+}
+
+impl Binding {
+    /// The binding of that name.
+    pub fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self { segment: kebab(&name), name }
+    }
+}
+
 /// What a path is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathMatch {
@@ -16,16 +32,16 @@ pub enum PathMatch {
 /// Matches `/{prefix}/{class}/{name}[/rest…]`, and with a default agent `/{prefix}/{name}[/rest…]`.
 ///
 /// Empty segments do not count; nothing is decoded. Of two bindings with one kebab form the later one is meant.
-pub fn match_path(path: &str, prefix: &str, bindings: &[String], default_binding: Option<&str>) -> PathMatch {
+pub fn match_path(path: &str, prefix: &str, bindings: &[Binding], default_binding: Option<&str>) -> PathMatch {
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
     // An empty segment of the prefix equals none of the path's.
     if !prefix.split('/').all(|part| segments.next() == Some(part)) {
         return PathMatch::Elsewhere;
     }
     let Some(class) = segments.next() else { return PathMatch::Elsewhere };
-    let bound = bindings.iter().rev().find(|binding| kebab(binding) == class);
+    let bound = bindings.iter().rev().find(|binding| binding.segment == class);
     match (bound, segments.next(), default_binding) {
-        (Some(binding), Some(name), _) => PathMatch::Agent(Route { binding: binding.clone(), name: name.to_owned() }),
+        (Some(binding), Some(name), _) => PathMatch::Agent(Route { binding: binding.name.clone(), name: name.to_owned() }),
         (Some(_), None, _) => PathMatch::Elsewhere,
         (None, _, Some(default)) => PathMatch::Agent(Route { binding: default.to_owned(), name: class.to_owned() }),
         (None, Some(_), None) => PathMatch::UnknownClass,
@@ -55,9 +71,11 @@ fn split(path: &str) -> (&str, &str) {
 }
 
 /// The name of a class or binding in a URL: `ChatRoom` and `CHAT_ROOM` become `chat-room`.
+///
+/// Other letters than ASCII's stay as they are: no URL has them, and the tables of their cases are large.
 pub fn kebab(name: &str) -> String {
-    if name.to_uppercase() == name && name.to_lowercase() != name {
-        return name.to_lowercase().replace('_', "-");
+    if !name.contains(|letter: char| letter.is_ascii_lowercase()) && name.contains(|letter: char| letter.is_ascii_uppercase()) {
+        return name.to_ascii_lowercase().replace('_', "-");
     }
     let mut kebab = String::with_capacity(name.len() + 4);
     for letter in name.chars() {
@@ -110,8 +128,8 @@ mod tests {
         }
     }
 
-    fn bindings() -> Vec<String> {
-        ["Counter", "MyAgent", "LOUD_AGENT", "Chat_Room", "MyAgent2B", "AIAssistant"].map(str::to_owned).to_vec()
+    fn bindings() -> Vec<Binding> {
+        ["Counter", "MyAgent", "LOUD_AGENT", "Chat_Room", "MyAgent2B", "AIAssistant"].map(Binding::new).to_vec()
     }
 
     fn agent(binding: &str, name: &str) -> PathMatch {
@@ -176,7 +194,7 @@ mod tests {
 
     #[test]
     fn of_two_bindings_with_one_kebab_form_the_later_is_meant() {
-        let bindings = ["MyAgent", "MY_AGENT"].map(str::to_owned);
+        let bindings = ["MyAgent", "MY_AGENT"].map(Binding::new);
         assert_eq!(match_path("/agents/my-agent/a", "agents", &bindings, None), agent("MY_AGENT", "a"));
     }
 

@@ -15,7 +15,7 @@ use super::socket::Pipe;
 use super::world::{Slot, World, reset};
 use crate::host::{HostError, Level, Target};
 use crate::http::{Body, BodyError, FormData, FormField, Request, RequestSource, Response};
-use crate::route::Gateway;
+use crate::route::{Binding, Gateway};
 
 /// Headers and body of a request as an object gets it.
 struct Sealed {
@@ -122,8 +122,8 @@ impl Gateway for Door {
     type Request = Request;
     type Response = Response;
 
-    fn bindings(&self) -> Rc<[String]> {
-        self.world.bindings.borrow().iter().map(|(name, _)| name.clone()).collect()
+    fn bindings(&self) -> Rc<[Binding]> {
+        self.world.bindings.borrow().iter().map(|(name, _)| Binding::new(name.as_str())).collect()
     }
 
     fn method(&self, request: &Request) -> Method {

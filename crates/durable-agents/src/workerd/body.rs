@@ -4,6 +4,7 @@ use std::any::Any;
 use std::cell::OnceCell;
 
 use bytes::Bytes;
+use durable_agents_core::PROPS_HEADER;
 use durable_agents_core::host::HostError;
 use durable_agents_core::http::{
     Body, BodyError, FormData, FormField, HeaderMap, HeaderName, HeaderValue, MAX_COLLECTED_BYTES, Method, Request,
@@ -17,16 +18,22 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys;
 
 use super::convert::{bytes_of, host_error, message_of};
-use super::sys;
+use super::{glue, sys};
 
 /// A body that says it is no longer than this is read in one piece, which takes one wait instead of one for each chunk.
 const MAX_PIECE_BYTES: usize = 1024 * 1024;
 
+/// Longest body that is looked at for being text.
+const MAX_SHORT_BYTES: usize = 16 * 1024;
+
 /// A request from the platform. Its headers and body stay there until somebody asks.
 pub(super) fn request_from_js(request: web_sys::Request) -> Request {
-    let method = Method::from_bytes(request.method().as_bytes()).unwrap_or_default();
-    let url = Url::parse(&request.url());
-    Request::from_source(method, url, Box::new(JsRequest { request, headers: OnceCell::new(), taken: false }))
+    let head = glue::head_of(&request, PROPS_HEADER.as_str()).unwrap_or_default();
+    let mut lines = head.splitn(4, '\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (method, url) = (Method::from_bytes(line().as_bytes()).unwrap_or_default(), Url::parse(line()));
+    let read = [(header::UPGRADE, line().to_owned()), (PROPS_HEADER, line().to_owned())];
+    Request::from_source(method, url, Box::new(JsRequest { request, headers: OnceCell::new(), read, taken: false }))
 }
 
 /// A request for another object: the platform's own, if this is one, so that its body never comes through here.
@@ -83,16 +90,32 @@ pub(super) fn response_from_js(response: web_sys::Response) -> Response {
 
 /// An answer of this object.
 pub(super) fn response_to_js(response: Response) -> Result<sys::Response, JsValue> {
-    let init: sys::ResponseInit = Object::new().unchecked_into();
-    if response.status != StatusCode::OK {
-        init.set_status(response.status.as_u16())?;
+    let Response { status, headers, body } = response;
+    let head = lines_of(&headers);
+    match short_text(&headers, &body) {
+        Some(text) => glue::respond_text(text, status.as_u16(), &head),
+        None => glue::respond(&body_to_js(body)?.unwrap_or(JsValue::NULL), status.as_u16(), &head),
     }
-    if !response.headers.is_empty() {
-        let headers = headers_to_js(&response.headers)?;
-        init.set_headers(&headers)?;
+}
+
+/// A body that is quicker as a string than as bytes.
+fn short_text<'b>(headers: &HeaderMap, body: &'b Body) -> Option<&'b str> {
+    match body {
+        // Given a string, the platform makes up a content type where there is none.
+        Body::Bytes(bytes) if bytes.len() <= MAX_SHORT_BYTES && headers.contains_key(header::CONTENT_TYPE) => {
+            str::from_utf8(bytes).ok()
+        }
+        Body::Empty | Body::Bytes(_) | Body::Stream(_) => None,
     }
-    let body = body_to_js(response.body)?;
-    sys::Response::new(&body.unwrap_or(JsValue::NULL), &init)
+}
+
+/// Names and values, each ended by a line feed, which neither can have.
+fn lines_of(headers: &HeaderMap) -> String {
+    let mut lines = String::new();
+    for (name, value) in headers {
+        lines.extend([name.as_str(), "\n", &text_of(value), "\n"]);
+    }
+    lines
 }
 
 /// The answer to an accepted upgrade.
@@ -106,6 +129,8 @@ pub(super) fn switched(client: &sys::WebSocket) -> Result<sys::Response, JsValue
 struct JsRequest {
     request: web_sys::Request,
     headers: OnceCell<web_sys::Headers>,
+    // Headers that are asked for in every request; empty if they are not there.
+    read: [(HeaderName, String); 2],
     taken: bool,
 }
 
@@ -121,7 +146,10 @@ impl JsRequest {
 
 impl RequestSource for JsRequest {
     fn header(&self, name: &str) -> Option<String> {
-        self.headers().get(name).ok().flatten()
+        match self.read.iter().find(|(read, _)| read == name) {
+            Some((_, value)) => Some(value.clone()).filter(|value| !value.is_empty()),
+            None => self.headers().get(name).ok().flatten(),
+        }
     }
 
     fn headers(&self) -> HeaderMap {

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
+use durable_agents_core::begin;
 use durable_agents_core::host::{HostError, Target};
+use durable_agents_core::route::Binding;
 use futures::future::LocalBoxFuture;
 use js_sys::futures::future_to_promise;
 use js_sys::{Array, ArrayBuffer, JSON, Object, Promise, Reflect, Uint8Array};
@@ -39,7 +41,17 @@ pub(super) fn promise(work: LocalBoxFuture<'static, Result<JsValue, JsValue>>) -
     future_to_promise(AssertUnwindSafe(work))
 }
 
-/// The same of work without a result.
+/// What a handler returns for `work`: a response if it does not wait, otherwise a promise of one.
+pub(crate) fn answer(work: LocalBoxFuture<'static, Result<JsValue, JsValue>>) -> JsValue {
+    match begin(work) {
+        Ok(Ok(response)) => response,
+        // Not even the plain answer could be made: the promise tells the platform.
+        Ok(Err(exception)) => Promise::reject(&exception).into(),
+        Err(rest) => promise(rest).into(),
+    }
+}
+
+/// A promise of the end of work without a result.
 pub(super) fn promise_of_end(work: LocalBoxFuture<'static, ()>) -> Promise {
     promise(Box::pin(async {
         work.await;
@@ -65,15 +77,15 @@ pub(super) fn bytes_of(buffer: &ArrayBuffer) -> Vec<u8> {
     Uint8Array::new(buffer).to_vec()
 }
 
-/// Names of the Durable Object bindings, in the environment's order. An isolate has one environment, so they are looked for once.
-pub(crate) fn binding_names(env: &JsValue) -> Rc<[String]> {
+/// The Durable Object bindings, in the environment's order. An isolate has one environment, so they are looked for once.
+pub(crate) fn bindings(env: &JsValue) -> Rc<[Binding]> {
     thread_local! {
-        static NAMES: RefCell<Option<Rc<[String]>>> = const { RefCell::new(None) };
+        static BINDINGS: RefCell<Option<Rc<[Binding]>>> = const { RefCell::new(None) };
     }
-    NAMES.with_borrow_mut(|names| {
-        let found = names.get_or_insert_with(|| {
-            let keys = sys::keys(env).unwrap_or_default();
-            keys.into_iter().filter(|name| Reflect::get(env, &name.into()).is_ok_and(is_namespace)).collect()
+    BINDINGS.with_borrow_mut(|bindings| {
+        let found = bindings.get_or_insert_with(|| {
+            let keys = sys::keys(env).unwrap_or_default().into_iter();
+            keys.filter(|name| Reflect::get(env, &name.into()).is_ok_and(is_namespace)).map(Binding::new).collect()
         });
         Rc::clone(found)
     })

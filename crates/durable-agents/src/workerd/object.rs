@@ -9,10 +9,9 @@ use durable_agents_core::host::{Host, HostError, Level, Socket, Surroundings as 
 use durable_agents_core::http::{Response, StatusCode};
 use durable_agents_core::{Agent, Close, Reply, Runtime, begin};
 use futures::future::LocalBoxFuture;
-use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::convert::{host_error, message_of, promise, promise_of_end};
+use super::convert::{answer, host_error, message_of, promise_of_end};
 use super::host::WorkerHost;
 use super::listen::Events;
 use super::socket::{self, JsSocket};
@@ -93,15 +92,6 @@ fn run(work: LocalBoxFuture<'static, ()>) -> JsValue {
     match begin(work) {
         Ok(()) => JsValue::UNDEFINED,
         Err(rest) => promise_of_end(rest).into(),
-    }
-}
-
-fn answer(work: LocalBoxFuture<'static, Result<JsValue, JsValue>>) -> JsValue {
-    match begin(work) {
-        Ok(Ok(response)) => response,
-        // Nothing that could be answered: the promise tells the platform.
-        Ok(Err(exception)) => Promise::reject(&exception).into(),
-        Err(rest) => promise(rest).into(),
     }
 }
 

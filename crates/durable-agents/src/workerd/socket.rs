@@ -6,7 +6,7 @@ use js_sys::{ArrayBuffer, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::convert::{bytes_of, message_of};
-use super::sys;
+use super::{glue, sys};
 
 pub(super) struct JsSocket(pub(super) sys::WebSocket);
 
@@ -22,6 +22,13 @@ impl JsSocket {
 
 impl Socket for JsSocket {
     fn send(&self, payload: &Payload<'_>) -> Result<(), SocketError> {
+        if !payload.is_for_many() {
+            let sent = match payload.data() {
+                Data::Text(text) => self.0.send_text(text),
+                Data::Binary(bytes) => glue::send(&self.0, bytes),
+            };
+            return sent.map_err(|exception| self.failure(&exception));
+        }
         // Bytes are copied out of the wasm memory: the platform keeps what it is given until it has sent it.
         let converted = payload.converted(|data| match data {
             Data::Text(text) => JsValue::from_str(text),
@@ -77,8 +84,8 @@ impl Socket for JsSocket {
 
 /// What a socket has received: a string, or the bytes of an `ArrayBuffer`.
 pub(super) fn message(data: &JsValue) -> Message {
-    match data.as_string() {
+    glue::received(data).unwrap_or_else(|| match data.as_string() {
         Some(text) => Message::Text(text),
         None => Message::Binary(data.dyn_ref::<ArrayBuffer>().map(bytes_of).unwrap_or_default()),
-    }
+    })
 }

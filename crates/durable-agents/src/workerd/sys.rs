@@ -138,6 +138,9 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub(crate) fn send(this: &WebSocket, payload: &JsValue) -> Result<(), JsValue>;
 
+    #[wasm_bindgen(method, catch, js_name = send)]
+    pub(crate) fn send_text(this: &WebSocket, text: &str) -> Result<(), JsValue>;
+
     #[wasm_bindgen(method, catch)]
     pub(crate) fn close(this: &WebSocket) -> Result<(), JsValue>;
 

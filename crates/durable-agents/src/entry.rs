@@ -1,0 +1,106 @@
+//! The worker's own `fetch`, as `#[durable_agents::fetch]` exports it.
+
+use std::cell::OnceCell;
+use std::fmt::Display;
+
+use durable_agents_core::INTERNAL_HEADERS;
+use durable_agents_core::host::{HostError, Level};
+use durable_agents_core::http::Url;
+use durable_agents_core::route::{Route, route_again};
+use futures::future::LocalBoxFuture;
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use worker::{Context, Env, IntoResponse, Request, Response, web_sys};
+
+use crate::router::{RouteOptions, Worker, route_agent_request};
+use crate::workerd::{self, glue};
+
+/// Makes the options of one request.
+type Options = fn() -> RouteOptions<'static>;
+
+/// An answer, or what went wrong: for the log.
+type Outcome = Result<web_sys::Response, String>;
+
+/// A request for an agent goes to that agent, and any other to `otherwise`.
+///
+/// Most go to an agent as they are. Such a request is passed on without a future, and its answer without a look at it.
+pub fn fetch<F>(request: JsValue, env: JsValue, context: JsValue, options: Options, otherwise: F) -> JsValue
+where
+    F: FnOnce(Request, Env, Context) -> LocalBoxFuture<'static, Outcome> + 'static,
+{
+    workerd::install_hook();
+    let (request, env): (web_sys::Request, Env) = (request.unchecked_into(), env.unchecked_into());
+    let routes = options();
+    if let Some(promise) = hand_over(&request, &env, &routes, options) {
+        return promise;
+    }
+    answer(Box::pin(async move {
+        let request = Request::from(request);
+        match route_agent_request(&request, &env, &routes).await {
+            Ok(Some(response)) => outcome(Ok::<_, HostError>(response)),
+            Ok(None) => otherwise(request, env, Context::new(context.unchecked_into())).await,
+            Err(error) => Err(format!("{error:#}")),
+        }
+    }))
+}
+
+/// What the author's function returned.
+pub fn outcome(result: Result<impl IntoResponse, impl Display>) -> Outcome {
+    let raw = result.map_err(|error| format!("{error:#}"))?.into_raw();
+    raw.map_err(|error| {
+        let error: Box<dyn std::error::Error> = error.into();
+        error.to_string()
+    })
+}
+
+fn answer(work: LocalBoxFuture<'static, Outcome>) -> JsValue {
+    workerd::answer(Box::pin(async {
+        let response = work.await.or_else(|error| {
+            workerd::write_log(Level::Error, &error);
+            outcome(Response::error("Internal Server Error", 500))
+        });
+        Ok(response.map_or_else(JsValue::from, JsValue::from))
+    }))
+}
+
+/// The promise of an agent's answer. `None` if the request needs more than to be handed over, or is for no agent.
+fn hand_over(request: &web_sys::Request, env: &Env, routes: &RouteOptions<'_>, options: Options) -> Option<JsValue> {
+    let route = routes.straight(Url::parse(&request.url()).path(), &workerd::bindings(env.as_ref()))?;
+    let promise = with_constants(options, |internal, again| {
+        glue::hand_over(env.as_ref(), &route.binding, &route.name, request, internal, again)
+    });
+    // What throws here throws on the longer way too, where it is reported.
+    promise.ok().filter(JsValue::is_object)
+}
+
+type Again = Closure<dyn Fn(JsValue, JsValue, JsValue, String, String) -> JsValue>;
+
+/// Calls `use_them` with what every hand-over needs in JavaScript: the names of internal headers, and what to do after a failure.
+fn with_constants<T>(options: Options, use_them: impl FnOnce(&JsValue, &JsValue) -> T) -> T {
+    thread_local! {
+        static CONSTANTS: OnceCell<(JsValue, Again)> = const { OnceCell::new() };
+    }
+    CONSTANTS.with(|constants| {
+        // A worker has one entry point, so the options are always those of the first call.
+        let (internal, again) = constants.get_or_init(|| {
+            let internal: js_sys::Array = INTERNAL_HEADERS.iter().map(|name| JsValue::from_str(name.as_str())).collect();
+            let again = Closure::own_assert_unwind_safe(move |error, spare, env, binding, name| {
+                go_on(error, spare, env, Route { binding, name }, options)
+            });
+            (internal.into(), again)
+        });
+        use_them(internal, again.as_ref())
+    })
+}
+
+/// After a first attempt that failed with `error`; `spare` is a request for another, or `undefined`.
+fn go_on(error: JsValue, spare: JsValue, env: JsValue, route: Route, options: Options) -> JsValue {
+    let error = workerd::host_error(error);
+    answer(Box::pin(async move {
+        if spare.is_undefined() {
+            return Err(error.to_string());
+        }
+        let request = Request::from(spare.unchecked_into::<web_sys::Request>());
+        outcome(route_again(&Worker { env: &env }, request, &route, &options(), error).await)
+    }))
+}

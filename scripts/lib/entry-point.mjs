@@ -1,0 +1,65 @@
+import { readFileSync } from "node:fs";
+
+/**
+ * The worker's entry point around what wasm-bindgen wrote, instead of worker-build's, for builds that unwind.
+ *
+ * worker-build puts a Proxy around the worker and around each object, so that an object finds its way into a new wasm instance
+ * after a trap (a stack overflow, memory that ran out; a panic is none). That costs several traps of the Proxy for each event,
+ * and a class and a Proxy for each request. Here an object is a plain class that asks, before each event, whether the wasm
+ * instance is still its own.
+ */
+
+/** Events of a worker that need no class. */
+const EVENTS = ["connect", "email", "fetch", "queue", "scheduled"];
+
+/** Functions of wasm-bindgen and of the `worker` crate that are no events. */
+const isInternal = (name) => name.startsWith("__");
+
+/** The classes, each with the text that declares it. */
+function classesIn(bindings) {
+  const classes = /^(?:export )?class (\w+) \{\n(.*?)^\}\n(?:if \(Symbol\.dispose\)[^\n]*\n)?/gms;
+  return [...bindings.matchAll(classes)].map(([text, name, body]) => ({ name, text, body }));
+}
+
+/** Durable Objects are what the platform constructs; other classes come from functions. */
+const isDurableObject = ({ body }) => /^ {4}constructor\(\w+, \w+\) \{$/m.test(body);
+
+/** What wasm-bindgen wrote, with the guard for everybody, and without classes that nobody can construct and nothing mentions. */
+export function exposed(bindings) {
+  const guard = "function __wbg_call_guard(";
+  if (!bindings.includes(`\n${guard}`)) throw new Error("wasm-bindgen has changed: there is no __wbg_call_guard");
+  return classesIn(bindings)
+    .filter(({ body }) => !/^ {4}constructor\(/m.test(body))
+    .reduce(withoutClass, bindings.replace(`\n${guard}`, `\nexport ${guard}`));
+}
+
+function withoutClass(bindings, { name, text }) {
+  const finalization = new RegExp(`^const ${name}Finalization = (?:.*\\n)+?\\}\\);\\n`, "m");
+  const rest = bindings.replace(text, "").replace(finalization, "");
+  return new RegExp(`\\b${name}\\b`).test(rest) ? bindings : rest;
+}
+
+/** The text of the entry point for the module `./index.js` with that text. */
+export function entryPoint(bindings) {
+  const functions = [...bindings.matchAll(/^export (?:async )?function (\w+)/gm)].map(([, name]) => name).filter((name) => !isInternal(name));
+  const objects = classesIn(bindings).filter(isDurableObject).map(({ name }) => name);
+  const ofWorker = functions.every((name) => EVENTS.includes(name))
+    ? `export default { ${functions.map((name) => `${name}: wasm.${name}`).join(", ")} };`
+    : [
+        "class Entrypoint extends WorkerEntrypoint {}",
+        ...functions.map((name) =>
+          EVENTS.includes(name)
+            ? `Entrypoint.prototype.${name} = function (event) { return wasm.${name}(event, this.env, this.ctx); };`
+            : `Entrypoint.prototype.${name} = wasm.${name};`,
+        ),
+        "export default Entrypoint;",
+      ].join("\n");
+  return [
+    'import { WorkerEntrypoint } from "cloudflare:workers";',
+    'import * as wasm from "./index.js";',
+    'import { durableObject } from "./snippets/durable-object.js";',
+    ofWorker,
+    ...objects.map((name) => `export const ${name} = durableObject(wasm.${name});`),
+    "",
+  ].join("\n");
+}
