@@ -23,7 +23,7 @@
 //! | Callable | Effect |
 //! |---|---|
 //! | `post(text, sender?)` | the same as the text `chat`; the result is the message. Other agents say who speaks with `sender`, or else it is [`SYSTEM`] |
-//! | `export()`, streaming | the whole conversation, oldest first, in lists of at most [`MAX_PAGE`]; ends with the number of messages |
+//! | `export(after?)`, streaming | the conversation, oldest first, in lists of at most [`MAX_PAGE`] and no more than [`MAX_EXPORT`] messages; ends with what to give as `after` next, `null` at the end |
 //! | `closeChat()`, scope [`ADMIN_SCOPE`] | everything is deleted, and every socket closed with 1001: no reply comes |
 //!
 //! The user's id is header `X-User-ID`, else query `userId`, else `anonymous`: at most [`MAX_USER_ID_BYTES`] without control characters,
@@ -46,6 +46,9 @@ pub const MAX_IN_STATE: usize = 200;
 
 /// Most bytes that messages in the state may take, as JSON: every client gets the whole state at every message.
 pub const MAX_BYTES_IN_STATE: usize = 256 * 1024;
+
+/// Most messages that one call of `export` sends.
+pub const MAX_EXPORT: usize = 500;
 
 /// Messages in the table. Older ones are deleted.
 pub const MAX_IN_TABLE: u64 = 100_000;
@@ -285,23 +288,29 @@ impl ChatAgent {
         Ok(message)
     }
 
-    /// The whole conversation, oldest first, in lists; ends with the number of messages.
+    /// Up to [`MAX_EXPORT`] messages from place `after` on, oldest first, in lists. Ends with where to go on from, or `null`.
     #[callable(streaming)]
-    async fn export(&self, cx: &Context<Self>, stream: Stream<Vec<ChatMessage>, usize>) -> Result<()> {
-        let (mut after, mut count) = (0, 0);
-        loop {
+    async fn export(
+        &self,
+        cx: &Context<Self>,
+        stream: Stream<Vec<ChatMessage>, Option<u64>>,
+        after: Option<u64>,
+    ) -> Result<()> {
+        let mut after = after.unwrap_or_default().min(MAX_SAFE_INTEGER.unsigned_abs());
+        // What is sent waits in memory for a slow client, so there is an end to it.
+        for _ in 0..MAX_EXPORT / MAX_PAGE {
             let page = "SELECT seq, id, text, sender, timestamp FROM chat_history WHERE seq > ? ORDER BY seq LIMIT ?";
-            let page: Vec<Placed> = cx.sql(page, (after, MAX_PAGE)).all()?;
-            let Some(last) = page.last() else { break };
+            let mut page: Vec<Placed> = cx.sql(page, (after, MAX_PAGE)).all()?;
+            let in_state = (last_seq(cx)? + 1..).zip(cx.state()?.messages.clone()).filter(|(seq, _)| *seq > after);
+            page.extend(in_state.take(MAX_PAGE - page.len()).map(|(seq, message)| Placed { seq, message }));
+            let Some(last) = page.last() else {
+                stream.end(None)?;
+                return Ok(());
+            };
             after = last.seq;
-            count += page.len();
             stream.send(page.into_iter().map(|placed| placed.message).collect::<Vec<_>>())?;
         }
-        for page in cx.state()?.messages.chunks(MAX_PAGE) {
-            count += page.len();
-            stream.send(page.to_vec())?;
-        }
-        stream.end(count)?;
+        stream.end(Some(after))?;
         Ok(())
     }
 

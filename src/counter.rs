@@ -55,12 +55,17 @@ impl Counter {
         if cx.state()?.count >= MAX_SAFE_INTEGER {
             bail!(FULL);
         }
-        Ok(cx.update_state(|state| {
-            // With the state, whose change is reported with it.
-            self.since_wake.set(self.since_wake.get() + 1);
+        let before = self.since_wake.get();
+        // Before the change, which is reported as soon as it is made; taken back if it is not made.
+        self.since_wake.set(before + 1);
+        let changed = cx.update_state(|state| {
             state.count += 1;
             state.count
-        })?)
+        });
+        if changed.is_err() {
+            self.since_wake.set(before);
+        }
+        Ok(changed?)
     }
 
     /// Returns the count.

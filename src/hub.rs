@@ -313,6 +313,11 @@ impl Agent for HubAgent {
         self.depart(cx, connection)
     }
 
+    /// The framework keeps the socket open and says nothing to the client, who would wait for an answer in vain.
+    async fn on_connection_error(&self, cx: &Context<Self>, connection: &Connection<Self>, _: &Error) -> Result<()> {
+        self.refuse(cx, connection, "The message could not be handled")
+    }
+
     async fn on_request(&self, cx: &Context<Self>, request: Request) -> Result<Response> {
         let path = cx.sub_path(&request).to_owned();
         let (method, allowed, scope) = match &*path {

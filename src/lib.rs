@@ -24,6 +24,10 @@ use worker::{Context, Env, Request, Response, event};
 #[doc = include_str!("../docs/auth.md")]
 struct AuthGuide;
 
+#[cfg(doctest)]
+#[doc = include_str!("../docs/hub-agent.md")]
+struct HubGuide;
+
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
     if let Some(response) = route_agent_request(&request, &env, &routes::options(&env)).await? {

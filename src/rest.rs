@@ -114,11 +114,11 @@ impl Agent for RestAgent {
             ("data" | "upload", _) => wrong_method("POST, OPTIONS")?,
             ("uploads", &Method::GET) => Response::json(&Uploads { uploads: uploads::newest(cx)? })?,
             ("uploads", _) => wrong_method("GET, OPTIONS")?,
-            (path, method) if path.starts_with("rooms/") => match method {
-                &Method::GET => room(cx, path.trim_start_matches("rooms/")).await?,
-                _ => wrong_method("GET, OPTIONS")?,
+            (path, method) => match (path.strip_prefix("rooms/"), method) {
+                (Some(name), &Method::GET) => room(cx, name).await?,
+                (Some(_), _) => wrong_method("GET, OPTIONS")?,
+                (None, _) => refusal(StatusCode::NOT_FOUND, "Not found")?,
             },
-            _ => refusal(StatusCode::NOT_FOUND, "Not found")?,
         };
         let [(name, value), ..] = CORS;
         Ok(answer.with_header(name, value))
@@ -154,7 +154,10 @@ async fn room(cx: &Context<RestAgent>, room: &str) -> Result<Response> {
     match cx.retry_if(RetryOptions::new(), ask, may_help).await {
         Ok(stats) => Ok(Response::json(&Room { room, stats })?),
         Err(error) => {
-            cx.log(Level::Warn, &format!("agent=RestAgent instance={:?} room={room:?} error={error:#}", cx.name()));
+            cx.log(
+                Level::Warn,
+                &format!("agent=RestAgent instance={:?} room={room:?} error={:?}", cx.name(), format!("{error:#}")),
+            );
             refusal(StatusCode::SERVICE_UNAVAILABLE, "The room does not answer")
         }
     }

@@ -2,14 +2,14 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
-use agents_worker::chat::{ChatAgent, MAX_IN_STATE, MAX_IN_TABLE, MAX_PARTICIPANTS};
+use agents_worker::chat::{ChatAgent, MAX_EXPORT, MAX_IN_STATE, MAX_IN_TABLE, MAX_PARTICIPANTS};
 use durable_agents::http::{Request, StatusCode};
 use durable_agents::testing::{CrashPoint, MemoryHost, Object, Options};
 use serde_json::{Value, json};
 
 #[path = "scenarios/chat.rs"]
 mod scenarios;
-use scenarios::{join, keep_in_state, pages, say};
+use scenarios::{call, join, keep_in_state, pages, reply, say, texts};
 
 macro_rules! plain {
     ($($scenario:ident)*) => {$(
@@ -258,4 +258,30 @@ fn the_chat_is_the_default_agent() {
     assert_eq!(get("/agents/chat-agent/nope/history"), Some(StatusCode::OK));
     assert_eq!(get("/agents/nope/a"), Some(StatusCode::NOT_FOUND));
     assert_eq!(get("/elsewhere"), None);
+}
+
+#[test]
+fn a_long_export_goes_on_where_it_ended() {
+    let host = MemoryHost::new();
+    let chat = host.agent::<ChatAgent>("lobby");
+    let mut ada = join(&chat, "?userId=ada&protocol=false");
+    for number in 0..MAX_EXPORT + 2 {
+        say(&mut ada, &number.to_string());
+    }
+    ada.frames();
+    let mut export = |args: Value| {
+        call(&mut ada, "export", &args);
+        let mut messages = Vec::new();
+        loop {
+            let frame = reply(&mut ada);
+            if frame["done"] == true {
+                return (messages, frame["result"].clone());
+            }
+            messages.extend(texts(&frame["result"]).into_iter().map(str::to_owned));
+        }
+    };
+    let (first, next) = export(json!([]));
+    assert_eq!((first.len(), next), (MAX_EXPORT, json!(MAX_EXPORT)));
+    let (rest, end) = export(json!([MAX_EXPORT]));
+    assert_eq!((rest, end), (vec!["500".to_owned(), "501".to_owned()], Value::Null));
 }

@@ -67,12 +67,12 @@ mod secure {
     scenarios::secure_scenarios!(evicted);
 }
 
-mod world {
-    use crate::world_scenarios as scenarios;
-    scenarios::world_scenarios!(evicted);
-}
-
 mod session {
     use crate::session_scenarios as scenarios;
     scenarios::session_scenarios!(evicted);
+}
+
+mod world {
+    use crate::world_scenarios as scenarios;
+    scenarios::world_scenarios!(evicted);
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use agents_worker::hub::{AgentStatus, ChatMessage, HubAgent, HubAgentCalls as _, Level, MAX_AGENTS};
+use agents_worker::hub::{AgentState, AgentStatus, ChatMessage, HubAgent, HubAgentCalls as _, Level, MAX_AGENTS};
 use durable_agents::prelude::*;
 use durable_agents::testing::MemoryHost;
 use serde_json::json;
@@ -33,9 +33,19 @@ struct Worker;
 impl Agent for Worker {
     async fn on_request(&self, cx: &Context<Self>, _: Request) -> Result<Response> {
         let hub = cx.agent::<HubAgent>("office");
-        let status: AgentStatus = serde_json::from_value(json!({ "agentName": "worker", "state": "working", "progress": 7 }))?;
-        let message: ChatMessage =
-            serde_json::from_value(json!({ "conversationId": "c1", "messageId": "m", "content": "hi", "sender": "worker" }))?;
+        let status = AgentStatus {
+            agent_name: "worker".to_owned(),
+            state: AgentState::Working,
+            current_task: None,
+            progress: Some(7.into()),
+        };
+        let message = ChatMessage {
+            conversation_id: "c1".to_owned(),
+            message_id: "m".to_owned(),
+            content: "hi".to_owned(),
+            sender: "worker".to_owned(),
+            timestamp: None,
+        };
         let delivered = [
             hub.broadcast_agent_status(status).await?,
             hub.broadcast_chat_message(message).await?,
@@ -122,4 +132,20 @@ fn after_a_crash_those_are_here_who_come_back() {
     // The alarm of before is there still, and goes on for those who are.
     host.advance(Duration::from_secs(30));
     assert_eq!(next(&mut bob), json!({ "type": "ping" }));
+}
+
+#[test]
+fn a_message_that_cannot_be_handled_is_answered() {
+    let host = MemoryHost::new();
+    host.set_var("DEV_TOKENS", "true");
+    let hub = host.agent::<HubAgent>("office");
+    let mut ada = sign_in(&hub, &format!("ada&padding={}", "x".repeat(15_500)));
+    ada.send_json(&frame("subscribe", json!({ "conversationId": "x".repeat(128) })));
+    assert_eq!(next(&mut ada)["type"], "subscribed");
+    for number in 0..4 {
+        ada.send_json(&frame("subscribe", json!({ "conversationId": format!("{number}{}", "x".repeat(127)) })));
+    }
+    let answers: Vec<_> = (0..4).map(|_| next(&mut ada)).collect();
+    assert!(answers.contains(&frame("error", json!({ "error": "The message could not be handled" }))), "{answers:?}");
+    assert!(ada.is_open());
 }

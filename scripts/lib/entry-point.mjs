@@ -39,9 +39,17 @@ function withoutClass(bindings, { name, text }) {
   return new RegExp(`\\b${name}\\b`).test(rest) ? bindings : rest;
 }
 
+/** Names of exported functions: a name that JavaScript has too, like `fetch`, is one that the function is exported as. */
+function exportedFunctions(bindings) {
+  return [
+    ...bindings.matchAll(/^export (?:async )?function (\w+)/gm),
+    ...bindings.matchAll(/^export \{ \w+ as (\w+) \}/gm),
+  ].map(([, name]) => name);
+}
+
 /** The text of the entry point for the module `./index.js` with that text. */
 export function entryPoint(bindings) {
-  const functions = [...bindings.matchAll(/^export (?:async )?function (\w+)/gm)].map(([, name]) => name).filter((name) => !isInternal(name));
+  const functions = exportedFunctions(bindings).filter((name) => !isInternal(name));
   const objects = classesIn(bindings).filter(isDurableObject).map(({ name }) => name);
   const ofWorker = functions.every((name) => EVENTS.includes(name))
     ? `export default { ${functions.map((name) => `${name}: wasm.${name}`).join(", ")} };`

@@ -1,6 +1,5 @@
 //! A streamed answer, from bytes to pieces of text: what both APIs have in common.
 
-use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -24,11 +23,10 @@ pub(super) fn read(
     host: Rc<dyn Host>,
     timeout: Duration,
     secret: Option<String>,
-    opening: impl Future<Output = Result<Body, ModelError>> + 'static,
+    opening: LocalBoxFuture<'static, Result<Body, ModelError>>,
 ) -> Pieces {
     let opened = async move {
         let mut silence = host.sleep(timeout);
-        let opening = std::pin::pin!(opening);
         let body = match select(opening, &mut silence).await {
             Either::Left((body, _)) => body?.into_stream(),
             Either::Right(_) => return Err(ModelError::Silent(timeout)),

@@ -65,7 +65,7 @@ impl ChatCompletions {
 impl Model for ChatCompletions {
     fn answer(&self, prompt: Prompt) -> Pieces {
         let (request, host) = (self.request(&prompt), Rc::clone(&self.host));
-        let opening = async move { open(&*host, request?).await };
+        let opening = Box::pin(async move { open(&*host, request?).await });
         read(Rc::clone(&self.host), self.timeout, self.key.clone(), opening)
     }
 

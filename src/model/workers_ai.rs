@@ -73,10 +73,11 @@ impl Model for WorkersAi {
     fn answer(&self, prompt: Prompt) -> Pieces {
         let ask = self.ask(&prompt);
         let ai = self.ai.clone();
-        read(Rc::clone(&self.host), self.timeout, None, async move {
+        let opening = Box::pin(async move {
             let (model, inputs) = ask?;
             ai.begin(&model, &inputs).map_err(unreachable)?.open().await
-        })
+        });
+        read(Rc::clone(&self.host), self.timeout, None, opening)
     }
 
     fn offers(&self, name: &str) -> bool {

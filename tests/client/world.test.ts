@@ -1,9 +1,10 @@
 /** Worlds on the real runtime, with a real server that speaks the chat-completions API. */
 import { request } from "node:http";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import { ChatCompletions, type Behaviour } from "../support/chat-completions";
 import { connect } from "../support/node";
 import type { Peer } from "../support/peer";
+import { RawSocket } from "../support/raw-socket";
 import { startDevServer, type DevServer } from "./dev-server.mjs";
 
 interface Frame {
@@ -89,6 +90,15 @@ const raw = (path: string, method = "GET") =>
     sent.on("error", reject).end();
   });
 
+/** Looks at the wire itself: Node's WebSocket tells of a close only once the server has let go of the connection. */
+async function shownOut(path: string): Promise<void> {
+  const peer = await connect(path, server.url);
+  expect(await peer.json()).toMatchObject({ type: "error", payload: { code: "invalid_user" } });
+  const raw = await RawSocket.dial(at(path));
+  onTestFinished(() => raw.cut());
+  await expect.poll(() => raw.closeCode).toBe(4400);
+}
+
 test("a newcomer gets a user id, and comes back to its worlds with it", async () => {
   const first = await join();
   const { payload } = await first.json<Frame>();
@@ -115,17 +125,14 @@ test("protocol frames come first, for who asks for them", async () => {
 
 test("what is no user id is shown out", async () => {
   for (const user of ["", "lobby", "..", "..%2F", "%00", "0".repeat(31), "0".repeat(33)]) {
-    const peer = await join(`?user=${user}`);
-    expect(await peer.json()).toMatchObject({ type: "error", payload: { code: "invalid_user" } });
-    expect(await peer.closed()).toMatchObject({ code: 4400, reason: "invalid_user" });
+    await shownOut(`/ws?user=${user}`);
     for (const path of ["/health", "/worlds", "/worlds/default-world/agents"]) {
       const response = await fetch(at(`${path}?user=${user}`));
       expect([response.status, await response.json()]).toMatchObject([400, { code: "invalid_user" }]);
     }
   }
-  const named = await connect("/agents/world-agent/lobby", server.url);
-  expect(await named.json()).toMatchObject({ payload: { code: "invalid_user" } });
-  expect((await named.closed()).code).toBe(4400);
+  await shownOut("/agents/world-agent/lobby");
+  await shownOut(`/agents/world-agent/${newUser()}?user=${newUser()}`);
 });
 
 test("the worker answers what needs no user by itself", async () => {

@@ -249,14 +249,15 @@ impl AgentOptions {
         self
     }
 
-    /// How long a run of an interval may take before it counts as hung, and the interval runs again. Default 30 s; whole seconds.
+    /// How long a run of an interval that was cut may seem to go on before it counts as hung, and the interval runs again. Default 30 s;
+    /// whole seconds. A run that is still in memory is not cut.
     #[must_use]
     pub const fn hung_schedule_timeout(mut self, timeout: Duration) -> Self {
         self.hung_schedule_timeout = timeout;
         self
     }
 
-    /// How often the alarm goes off while a [keep-alive lease](crate::KeepAlive) is held. Default 30 s.
+    /// How often the alarm goes off while a [keep-alive lease](crate::KeepAlive) is held. Default 30 s, at least 1 s.
     #[must_use]
     pub const fn keep_alive_interval(mut self, interval: Duration) -> Self {
         self.keep_alive_interval = interval;
@@ -271,7 +272,8 @@ impl AgentOptions {
         self
     }
 
-    /// How often in a row background work may fail for want of memory before what failed last is put among the dead letters.
+    /// How often a schedule that runs once or an item of the queue, or alarms in a row, may fail for want of memory before what failed
+    /// last is put among the dead letters.
     /// Default 3.
     #[must_use]
     pub const fn max_alarm_memory_limit_strikes(mut self, strikes: u32) -> Self {

@@ -18,7 +18,7 @@ use crate::retry::Fault;
 use crate::schedule::table::{self, Row};
 use crate::shell::Shell;
 use crate::sql::cells::Cells;
-use crate::sql::migrate::{QUEUES, SCHEDULES, STRIKES, Tables};
+use crate::sql::migrate::{DESTROYING, QUEUES, SCHEDULES, STRIKES, Tables};
 use crate::task::{DESTROY, RunOrigin, TaskError};
 use crate::{dead_letter, destroy, queue};
 
@@ -30,6 +30,15 @@ const AGAIN_MS: u64 = 2_000;
 
 /// How long what ran out of memory waits, times the number of strikes.
 const MEMORY_REST_S: u64 = 10;
+
+/// Longest rest after a failure of the platform. The first is [`AGAIN_MS`], each next one twice as long.
+const MAX_REST_MS: u64 = 900_000;
+
+/// So many failures of the platform in a row, over three hours, are not the platform's any more: the job is given up.
+pub(crate) const MAX_SETBACKS: u64 = 20;
+
+/// How often the alarm goes off at most for leases.
+const MIN_KEEP_ALIVE_MS: u64 = 1_000;
 
 /// The last moment that the platform has a date for.
 const MAX_TIME_MS: u64 = 8_640_000_000_000_000;
@@ -44,10 +53,39 @@ pub(crate) struct Background {
     pub(crate) leases: Cell<usize>,
     pub(crate) is_queue_running: Cell<bool>,
     armed: Cell<Armed>,
+    // Between the alarm's going off and its work: the start that it may have caused.
+    is_ringing: Cell<bool>,
     are_schedules_running: Cell<bool>,
+    // The schedule whose callback runs, if it is one that runs once.
+    running_once: RefCell<Option<String>>,
+    queue_check: Deadline,
+    lease_check: Deadline,
     is_destroyed: Cell<bool>,
+    is_emptied: Cell<bool>,
     is_starting: Cell<bool>,
     warned: RefCell<BTreeSet<String>>,
+}
+
+/// A moment that stays where it is, however often the alarm is set, until the alarm has gone off or nothing waits for it any more.
+#[derive(Debug, Default)]
+struct Deadline(Cell<Option<u64>>);
+
+impl Deadline {
+    fn keep_or(&self, at_ms: u64) -> u64 {
+        let at_ms = self.0.get().unwrap_or(at_ms);
+        self.0.set(Some(at_ms));
+        at_ms
+    }
+
+    fn clear(&self) {
+        self.0.set(None);
+    }
+}
+
+/// How long what the platform has failed rests after that many failures in a row.
+pub(crate) fn rest_ms(setbacks: u64) -> u64 {
+    let doublings = u32::try_from(setbacks.saturating_sub(1)).unwrap_or(u32::MAX);
+    2_u64.checked_pow(doublings).map_or(MAX_REST_MS, |factor| AGAIN_MS.saturating_mul(factor)).min(MAX_REST_MS)
 }
 
 /// What the alarm is set to.
@@ -77,6 +115,20 @@ impl Background {
         self.is_destroyed.set(true);
     }
 
+    /// Whether its storage is being emptied, so that whatever is written now would stay.
+    pub(crate) fn is_emptied(&self) -> bool {
+        self.is_emptied.get()
+    }
+
+    pub(crate) fn set_emptied(&self) {
+        self.is_emptied.set(true);
+    }
+
+    /// The schedule that runs once and runs now.
+    pub(crate) fn running_once(&self) -> Option<String> {
+        self.running_once.borrow().clone()
+    }
+
     pub(crate) fn set_starting(&self, starting: bool) {
         self.is_starting.set(starting);
     }
@@ -88,48 +140,72 @@ impl Background {
 }
 
 impl Shell {
-    /// Sets the alarm to what the tables and leases want.
+    /// Sets the alarm to what the tables and leases want: never later than the earliest of it.
     pub(crate) fn arm(&self) -> Result<(), HostError> {
-        self.set_alarm(self.next_alarm()?)
+        self.set_alarm(self.next_alarm(false)?)
     }
 
-    /// The same at the beginning of a wake, if earlier ones have left anything: an alarm that is given up by the platform, or that
-    /// the JavaScript SDK never set, is set then. Not if it is the alarm that wakes the object; its run ends with it.
+    /// The same after something has failed that may fail again: what is overdue waits as long again as it has waited already, within
+    /// limits. If not even that can be found out, the alarm looks again later.
+    fn arm_after_failure(&self) -> Result<(), HostError> {
+        let at_ms = self.next_alarm(true).unwrap_or_else(|_| Some(self.host.now_ms() + MAX_REST_MS));
+        self.background.armed.set(Armed::Unknown);
+        self.set_alarm(at_ms)
+    }
+
+    /// Sets the alarm at the beginning of a wake, if earlier ones have left anything: an alarm that is given up by the platform, or
+    /// that the JavaScript SDK never set, is set then. Not if it is the alarm that wakes the object; its end sets it.
     pub(crate) fn arm_on_wake(&self) -> Result<(), HostError> {
-        let tables = &self.background.tables;
-        if self.background.armed.get() == Armed::Unknown && (tables.has(&SCHEDULES) || tables.has(&QUEUES)) {
+        let Background { tables, armed, is_ringing, .. } = &self.background;
+        if armed.get() == Armed::Unknown && !is_ringing.get() && (tables.has(&SCHEDULES) || tables.has(&QUEUES)) {
             self.arm()?;
         }
         Ok(())
     }
 
-    /// The same, whatever memory believes the alarm is set to.
+    /// Sets the alarm to what the tables and leases want, whatever memory believes it is set to.
     pub(crate) fn arm_anew(&self) -> Result<(), HostError> {
         self.background.armed.set(Armed::Unknown);
         self.arm()
     }
 
-    /// Has the alarm go off then, if it would not before. Looks at no table.
+    /// Has the alarm go off then, if it would not before. Looks at no table unless memory does not know what the alarm is set to.
     pub(crate) fn arm_by(&self, at_ms: u64) -> Result<(), HostError> {
         let at_ms = at_ms.max(self.host.now_ms() + 1);
         let armed = match self.background.armed.get() {
             Armed::Known(armed) => armed,
-            Armed::Unknown => self.next_alarm()?,
+            Armed::Unknown => self.next_alarm(false)?,
         };
         self.set_alarm(Some(armed.map_or(at_ms, |armed| armed.min(at_ms))))
     }
 
     /// Has the alarm look after the queue.
     pub(crate) fn arm_for_queue(&self) -> Result<(), HostError> {
-        self.arm_by(self.host.now_ms() + QUEUE_CHECK_MS)
+        self.arm_by_deadline(&self.background.queue_check, QUEUE_CHECK_MS)
     }
 
     /// Has the alarm keep the object in memory.
     pub(crate) fn arm_for_lease(&self) -> Result<(), HostError> {
-        self.arm_by(self.host.now_ms() + millis(self.options.keep_alive_interval))
+        self.arm_by_deadline(&self.background.lease_check, self.keep_alive_ms())
     }
 
-    pub(crate) fn set_alarm(&self, at_ms: Option<u64>) -> Result<(), HostError> {
+    fn arm_by_deadline(&self, deadline: &Deadline, from_now_ms: u64) -> Result<(), HostError> {
+        let at_ms = deadline.keep_or(self.host.now_ms() + from_now_ms);
+        self.arm_by(at_ms)?;
+        // Nothing waits for it before this returns, so that a look at the tables may have cleared it.
+        deadline.keep_or(at_ms);
+        Ok(())
+    }
+
+    fn keep_alive_ms(&self) -> u64 {
+        millis(self.options.keep_alive_interval).max(MIN_KEEP_ALIVE_MS)
+    }
+
+    fn set_alarm(&self, at_ms: Option<u64>) -> Result<(), HostError> {
+        if self.background.is_destroyed() {
+            // The alarm that is set finishes what was begun.
+            return Ok(());
+        }
         let at_ms = at_ms.map(|at_ms| at_ms.min(MAX_TIME_MS));
         if self.background.armed.get() != Armed::Known(at_ms) {
             self.background.armed.set(Armed::Unknown);
@@ -139,28 +215,53 @@ impl Shell {
         Ok(())
     }
 
-    /// The platform took the alarm away: it has gone off, or everything was deleted.
+    /// The alarm has gone off. Memory does not know what the platform makes of it: it may repeat it, and a crash certainly has it
+    /// repeated, as long as nobody sets another.
+    fn alarm_has_gone_off(&self) {
+        self.background.armed.set(Armed::Unknown);
+        self.background.queue_check.clear();
+        self.background.lease_check.clear();
+    }
+
+    /// Everything was deleted, the alarm too.
     pub(crate) fn alarm_is_gone(&self) {
         self.background.armed.set(Armed::Known(None));
     }
 
-    fn next_alarm(&self) -> Result<Option<u64>, HostError> {
+    fn next_alarm(&self, after_failure: bool) -> Result<Option<u64>, HostError> {
         let (background, store) = (&self.background, self.host.store());
         let now_ms = self.host.now_ms();
         let mut next = None;
         let mut want = |at_ms: u64| next = Some(next.map_or(at_ms, |next: u64| next.min(at_ms)));
+        let as_long_again = |since_ms: u64, at_least_ms: u64| now_ms.saturating_sub(since_ms).clamp(at_least_ms, MAX_REST_MS);
+        background.tables.look_once(store)?;
+        if background.tables.has(&DESTROYING) {
+            want(now_ms + AGAIN_MS);
+        }
         if background.tables.has(&SCHEDULES)
             && let Some(time_s) = table::earliest(store, self.options.hung_schedule_timeout.as_secs())?
         {
-            // What is due while others run comes after them.
-            let soonest_ms = now_ms + if background.are_schedules_running.get() { AGAIN_MS } else { 1 };
-            want(time_s.saturating_mul(1_000).max(soonest_ms));
+            let time_ms = time_s.saturating_mul(1_000);
+            let rest_ms = if after_failure {
+                as_long_again(time_ms, AGAIN_MS)
+            } else if background.are_schedules_running.get() || background.is_ringing.get() {
+                // What is due while others run comes after them.
+                AGAIN_MS
+            } else {
+                1
+            };
+            want(time_ms.max(now_ms + rest_ms));
         }
-        if background.tables.has(&QUEUES) && queue::has_items(store)? {
-            want(now_ms + QUEUE_CHECK_MS);
+        match if background.tables.has(&QUEUES) { queue::first_wait(store)? } else { None } {
+            Some(wait) if after_failure => want(now_ms + as_long_again(wait.since_ms, QUEUE_CHECK_MS)),
+            Some(wait) if wait.until_ms > now_ms => want(wait.until_ms),
+            Some(_) => want(background.queue_check.keep_or(now_ms + QUEUE_CHECK_MS).max(now_ms + 1)),
+            None => background.queue_check.clear(),
         }
         if background.leases.get() > 0 {
-            want(now_ms + millis(self.options.keep_alive_interval));
+            want(background.lease_check.keep_or(now_ms + self.keep_alive_ms()).max(now_ms + 1));
+        } else {
+            background.lease_check.clear();
         }
         Ok(next)
     }
@@ -175,76 +276,89 @@ impl Shell {
         Ok(rows.rows.into_iter().next().and_then(|row| Cells::new(row).count()).unwrap_or_default())
     }
 
-    /// Background work has succeeded, so that the next strike is the first again.
-    pub(crate) fn forget_strikes(&self) -> Result<(), HostError> {
+    /// An alarm has gone well, so that the next strike is the first again.
+    fn forget_strikes(&self) -> Result<(), HostError> {
         self.background.tables.drop(self.host.store(), &STRIKES)
     }
 
     /// Counts one more, and says how many there are. At the limit the count begins anew.
-    fn strike(&self) -> Result<Strike, HostError> {
+    fn strike(&self) -> Result<u64, HostError> {
         let (tables, store) = (&self.background.tables, self.host.store());
         let strikes = self.strikes()? + 1;
-        if strikes >= u64::from(self.options.max_alarm_memory_limit_strikes) {
+        if self.is_out(strikes) {
             self.forget_strikes()?;
-            return Ok(Strike::Out);
+            return Ok(strikes);
         }
         tables.ensure(store, &STRIKES)?;
         store.run("DELETE FROM cf_agents_alarm_strikes", &[])?;
         store.run("INSERT INTO cf_agents_alarm_strikes (strikes) VALUES (?)", &[strikes.into()])?;
-        Ok(Strike::Again(strikes))
+        Ok(strikes)
     }
-}
 
-impl Shell {
-    /// Whether a failure of the platform is one too many for what met it.
-    pub(crate) fn gives_up_after(&self, fault: Fault) -> Result<bool, HostError> {
-        Ok(fault == Fault::Memory && matches!(self.strike()?, Strike::Out))
+    /// Whether so many failures for want of memory are enough.
+    pub(crate) fn is_out(&self, strikes: u64) -> bool {
+        strikes >= u64::from(self.options.max_alarm_memory_limit_strikes)
     }
-}
-
-enum Strike {
-    Again(u64),
-    Out,
 }
 
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2)
 }
 
-/// Who runs what is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Caller {
-    /// The platform, which repeats an alarm that failed unless it was set again meanwhile.
-    Alarm,
-    /// The agent itself.
-    Agent,
+/// The right to run the schedules that are due; one at a time has it. However it ends, also by being dropped in the middle, the
+/// alarm comes back for what is left.
+struct Turn {
+    entity: Rc<dyn Entity>,
+    is_over: bool,
+}
+
+impl Turn {
+    /// `None`: another has it.
+    fn take(entity: &Rc<dyn Entity>) -> Option<Self> {
+        let is_taken = entity.shell().background.are_schedules_running.replace(true);
+        (!is_taken).then(|| Self { entity: Rc::clone(entity), is_over: false })
+    }
+
+    fn end(mut self, outcome: Result<()>) -> Result<()> {
+        let armed = self.give_back(outcome.is_err());
+        // The error that came first says more.
+        outcome.and_then(|()| Ok(armed?))
+    }
+
+    fn give_back(&mut self, has_failed: bool) -> Result<(), HostError> {
+        self.is_over = true;
+        let shell = self.entity.shell();
+        shell.background.are_schedules_running.set(false);
+        shell.background.running_once.take();
+        if has_failed { shell.arm_after_failure() } else { shell.arm() }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.is_over
+            && let Err(error) = self.give_back(false)
+        {
+            self.entity.shell().log_failure("set alarm", None, &error.into());
+        }
+    }
 }
 
 /// Everything that the alarm does once the agent has started.
-async fn run(entity: &Rc<dyn Entity>, caller: Caller) -> Result<()> {
+async fn run(entity: &Rc<dyn Entity>) -> Result<()> {
     let shell = entity.shell();
-    let background = &shell.background;
-    background.tables.find(shell.host.store(), &SCHEDULES)?;
+    if shell.background.is_destroyed() {
+        return Ok(());
+    }
+    shell.background.tables.find(shell.host.store(), &SCHEDULES)?;
     queue::resume(entity);
-    if background.are_schedules_running.replace(true) {
+    let Some(turn) = Turn::take(entity) else {
         // Whoever runs them runs what is due now as well, or comes back for it.
         shell.arm()?;
         return Ok(());
-    }
-    let outcome = run_due(entity).await;
-    let armed = match &outcome {
-        _ if background.is_destroyed() => Ok(()),
-        Ok(()) => {
-            background.are_schedules_running.set(false);
-            shell.arm()
-        }
-        Err(_) if caller == Caller::Alarm && background.armed.get() == Armed::Known(None) => Ok(()),
-        // What failed is still due and counts as running, so that it has a rest.
-        Err(_) => shell.arm_anew(),
     };
-    background.are_schedules_running.set(false);
-    armed?;
-    outcome
+    let outcome = run_due(entity).await;
+    turn.end(outcome)
 }
 
 async fn run_due(entity: &Rc<dyn Entity>) -> Result<()> {
@@ -256,6 +370,9 @@ async fn run_due(entity: &Rc<dyn Entity>) -> Result<()> {
         let due = table::due(store, shell.host.now_ms() / 1_000)?;
         warn_of_many(shell, &due);
         for (done, (id, _)) in due.iter().enumerate() {
+            if shell.background.is_destroyed() {
+                return Ok(());
+            }
             // It may have been cancelled or put off by what ran before it.
             let Some(row) = table::get(store, id)?.filter(|row| row.time_s <= shell.host.now_ms() / 1_000) else { continue };
             match run_row(entity, row).await? {
@@ -266,14 +383,11 @@ async fn run_due(entity: &Rc<dyn Entity>) -> Result<()> {
                     has_struck = true;
                     break;
                 }
-                Next::Destroyed => return Ok(()),
             }
             shell.breathe(done).await;
         }
     }
-    // A queue that waits may have struck itself; it ends its own row of strikes.
-    let is_queue_waiting = shell.background.tables.has(&QUEUES) && queue::has_items(store)?;
-    if !has_struck && !is_queue_waiting {
+    if !has_struck && !shell.background.is_destroyed() {
         shell.forget_strikes()?;
     }
     failure.map_or(Ok(()), Err)
@@ -286,12 +400,10 @@ fn warn_of_many(shell: &Shell, due: &[(String, Option<String>)]) {
     }
     for (callback, count) in counts.into_iter().filter(|(_, count)| *count >= MANY) {
         let line = format!(
-            "agent={} instance={:?} {count} schedules that run once are due for {callback:?}: if on_start makes them, it does \
+            "{count} schedules that run once are due for {callback:?}: if on_start makes them, it does \
              so at every wake",
-            shell.class,
-            shell.name(),
         );
-        shell.host.log(Level::Warn, &line);
+        shell.log(Level::Warn, line);
     }
 }
 
@@ -304,7 +416,6 @@ enum Next {
     Nothing(Error),
     /// Memory is scarce.
     Struck,
-    Destroyed,
 }
 
 async fn run_row(entity: &Rc<dyn Entity>, row: Row) -> Result<Next> {
@@ -316,63 +427,92 @@ async fn run_row(entity: &Rc<dyn Entity>, row: Row) -> Result<Next> {
             return Ok(Next::Row);
         }
         let line = format!(
-            "agent={} instance={:?} schedule {} of {:?} has been running for {} s, counts as hung and runs again",
-            shell.class,
-            shell.name(),
+            "schedule {} of {:?} has been running for {} s, counts as hung and runs again",
             row.id,
             row.callback,
             now_s.saturating_sub(since_s),
         );
-        shell.host.log(Level::Warn, &line);
+        shell.log(Level::Warn, line);
     }
     let is_recurring = row.kind.is_recurring();
     if row.kind.name() == "interval" {
         table::set_running(store, &row.id, now_s)?;
     }
-    let Row { id, callback, payload, kind, retry, .. } = row;
+    let Row { id, callback, payload, kind, retry, setbacks, strikes, .. } = row;
     let job = Job { origin: RunOrigin::Schedule, id, callback, payload, retry };
-    let outcome = job.run(entity).await;
-    if shell.background.is_destroyed() {
-        return Ok(Next::Destroyed);
+    if !is_recurring {
+        shell.background.running_once.replace(Some(job.id.clone()));
     }
-    // From here to the end nothing is awaited: what the callback wrote last and what becomes of its row are one.
-    let next = match outcome {
-        Outcome::Done => Next::Row,
+    let outcome = job.run(entity).await;
+    shell.background.running_once.take();
+    if shell.background.is_destroyed() {
+        return Ok(Next::Row);
+    }
+    // From here to the end nothing is awaited: what the callback wrote last and what becomes of its row are one. Reports come last,
+    // because the error hook may put back what was given up.
+    let (error, attempts) = match outcome {
+        Outcome::Done if !is_recurring => {
+            table::delete(store, &job.id)?;
+            return Ok(Next::Row);
+        }
+        Outcome::Done => (None, 0),
         Outcome::Platform { fault, error, attempts } if !is_recurring => {
-            shell.log_failure(&job.label(), None, &error);
-            match fault {
-                Fault::Memory => match shell.strike()? {
-                    Strike::Out => dead_letter::park(shell, &job, &error, attempts)?,
-                    Strike::Again(strikes) => table::set_time(store, &job.id, now_s + strikes * MEMORY_REST_S)?,
-                },
-                Fault::Superseded => return Ok(Next::Nothing(error)),
-                Fault::Transient | Fault::Own => return Ok(Next::RowAfter(error)),
-            }
-            return Ok(Next::Struck);
+            return put_off(entity, &job, fault, error, (attempts, setbacks, strikes));
         }
-        Outcome::Platform { error, .. } => {
-            report(entity, &job.label(), None, error);
-            Next::Row
-        }
-        Outcome::Failed { error, attempts } => {
-            if !is_recurring {
-                dead_letter::park(shell, &job, &error, attempts)?;
-            }
-            report(entity, &job.label(), None, error);
-            Next::Row
-        }
+        Outcome::Platform { error, attempts, .. } | Outcome::Failed { error, attempts } => (Some(error), attempts),
     };
+    let mut errors = Vec::from_iter(error);
     match kind.next_time(shell.host.now_ms()) {
         Ok(Some(time_s)) => table::set_time(store, &job.id, time_s)?,
-        Ok(None) => drop(table::delete(store, &job.id)?),
+        Ok(None) => {
+            if let Some(error) = errors.first() {
+                dead_letter::park(shell, &job, error, attempts)?;
+            }
+        }
         // A cron text that is over, or that another program wrote and nobody understands.
         Err(wrong) => {
             let error = Error::from(wrong);
             dead_letter::park(shell, &job, &error, 0)?;
-            report(entity, &job.label(), None, error);
+            errors.push(error);
         }
     }
-    Ok(next)
+    for error in errors {
+        report(entity, &job.label(), None, error);
+    }
+    Ok(Next::Row)
+}
+
+/// What becomes of a schedule that runs once and met a failure of the platform: it tries again later, or is given up.
+fn put_off(
+    entity: &Rc<dyn Entity>,
+    job: &Job,
+    fault: Fault,
+    error: Error,
+    (attempts, setbacks, strikes): (u32, u64, u64),
+) -> Result<Next> {
+    let shell = entity.shell();
+    let (store, now_s) = (shell.host.store(), shell.host.now_ms() / 1_000);
+    if fault == Fault::Memory {
+        let strikes = strikes + 1;
+        // Either it alone has failed too often, or the alarm has, whatever it ran.
+        if shell.is_out(strikes.max(shell.strike()?)) {
+            dead_letter::park(shell, job, &error, attempts)?;
+            report(entity, &job.label(), None, error);
+        } else {
+            shell.log_failure(&job.label(), None, &error);
+            table::put_off(store, &job.id, now_s + strikes * MEMORY_REST_S, (setbacks, strikes))?;
+        }
+        return Ok(Next::Struck);
+    }
+    let setbacks = setbacks + 1;
+    if setbacks >= MAX_SETBACKS {
+        dead_letter::park(shell, job, &error, attempts)?;
+        report(entity, &job.label(), None, error);
+        return Ok(Next::Row);
+    }
+    shell.log_failure(&job.label(), None, &error);
+    table::put_off(store, &job.id, now_s + rest_ms(setbacks) / 1_000, (setbacks, strikes))?;
+    Ok(if fault == Fault::Superseded { Next::Nothing(error) } else { Next::RowAfter(error) })
 }
 
 impl Shell {
@@ -404,7 +544,7 @@ impl<A: Agent> Context<A> {
     /// Where the alarm would have failed and been repeated by the platform.
     pub async fn run_due(&self) -> Result<()> {
         let entity: Rc<dyn Entity> = Rc::clone(&self.instance) as _;
-        run(&entity, Caller::Agent).await
+        run(&entity).await
     }
 
     /// When the alarm of this object goes off, in Unix milliseconds. `None` while its handler runs, unless it was set again.
@@ -432,18 +572,41 @@ impl<A: Agent> Context<A> {
 }
 
 /// What the platform's alarm event does.
+///
+/// However it ends, an alarm is set for what is left: the platform repeats one that failed six times and no more.
 pub(crate) fn ring(
     entity: Rc<dyn Entity>,
     start: impl Future<Output = Result<()>> + 'static,
 ) -> LocalBoxFuture<'static, Result<()>> {
     Box::pin(async move {
         let shell = entity.shell();
-        shell.alarm_is_gone();
-        shell.background.tables.look_once(shell.host.store())?;
-        if destroy::is_pending(shell) {
-            return Ok(destroy::finish(shell).await?);
+        if shell.background.is_destroyed() {
+            return Ok(());
         }
-        start.await?;
-        run(&entity, Caller::Alarm).await
+        shell.alarm_has_gone_off();
+        shell.background.is_ringing.set(true);
+        let woken = wake(shell, start).await;
+        shell.background.is_ringing.set(false);
+        match woken {
+            Ok(true) => run(&entity).await,
+            Ok(false) => Ok(()),
+            Err(error) => {
+                if let Err(error) = shell.arm_after_failure() {
+                    shell.log_failure("set alarm", None, &error.into());
+                }
+                Err(error)
+            }
+        }
     })
+}
+
+/// Whether there is anything to do after it.
+async fn wake(shell: &Shell, start: impl Future<Output = Result<()>>) -> Result<bool> {
+    shell.background.tables.look_once(shell.host.store())?;
+    if destroy::is_pending(shell) {
+        destroy::finish(shell).await?;
+        return Ok(false);
+    }
+    start.await?;
+    Ok(true)
 }

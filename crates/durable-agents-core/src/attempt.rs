@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
+use crate::destroy;
 use crate::error::{Error, error};
-use crate::host::HostError;
+use crate::host::{HostError, Store};
 use crate::instance::Entity;
 use crate::retry::{Fault, Policy};
 use crate::task::{DESTROY, PayloadError, Run, RunOrigin, stored_retry};
-use crate::{destroy, queue, schedule};
 
 /// What is to run, as it is stored.
 pub(crate) struct Job {
@@ -34,12 +34,14 @@ impl Job {
         format!("{} {} of {:?}", self.origin.name(), self.id, self.callback)
     }
 
-    fn is_there(&self, entity: &dyn Entity) -> Result<bool, HostError> {
-        let store = entity.shell().host.store();
-        Ok(match self.origin {
-            RunOrigin::Schedule => schedule::table::get(store, &self.id)?.is_some(),
-            RunOrigin::Queue => queue::get(store, &self.id)?.is_some(),
-        })
+    /// Whether it still waits in its table.
+    pub(crate) fn is_there(&self, store: &dyn Store) -> Result<bool, HostError> {
+        let table = match self.origin {
+            RunOrigin::Schedule => "cf_agents_schedules",
+            RunOrigin::Queue => "cf_agents_queues",
+        };
+        let found = store.run(&format!("SELECT 1 FROM {table} WHERE id = ?"), &[self.id.as_str().into()])?;
+        Ok(!found.rows.is_empty())
     }
 
     /// Runs it until it succeeds, is given up or taken back.
@@ -73,7 +75,7 @@ impl Job {
             }
             policy.rest_after(attempts, &*shell.host).await;
             // If the database does not answer, the next attempt will find out.
-            if shell.background.is_destroyed() || !self.is_there(&**entity).unwrap_or(true) {
+            if shell.background.is_destroyed() || !self.is_there(shell.host.store()).unwrap_or(true) {
                 return Outcome::Done;
             }
             attempts += 1;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use crate::agent::{Agent, Source};
 use crate::connection::Connection;
+use crate::destroy::Closed;
 use crate::error::StateError;
-use crate::host::{Host, HostError, Level};
+use crate::host::{Host, HostError, Level, Store};
 use crate::http::{Request, Response};
 use crate::instance::{Entity, Instance};
 use crate::link::Link;
@@ -105,7 +106,10 @@ impl<A: Agent> Context<A> {
     ///
     /// Tables whose names begin with `cf_` belong to the framework.
     pub fn sql<'a>(&'a self, sql: &'a str, params: impl Params) -> Query<'a> {
-        Query::new(self.host().store(), sql, params)
+        let emptied = self.instance.shell.background.is_emptied();
+        // What is written while everything is being deleted would be there when the next instance begins.
+        let store = if emptied { &Closed as &dyn Store } else { self.host().store() };
+        Query::new(store, sql, params)
     }
 
     /// All open connections, in no particular order.

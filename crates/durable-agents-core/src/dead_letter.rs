@@ -51,11 +51,7 @@ pub struct DeadLetter {
 /// Moves a job from its table to the dead letters. Does nothing if it is not there any more.
 pub(crate) fn park(shell: &Shell, job: &Job, error: &Error, attempts: u32) -> Result<(), HostError> {
     let (store, tables) = (shell.host.store(), &shell.background.tables);
-    let was_there = match job.origin {
-        RunOrigin::Schedule => table::delete(store, &job.id)?,
-        RunOrigin::Queue => queue::delete(store, &job.id)?,
-    };
-    if !was_there {
+    if !job.is_there(store)? {
         return Ok(());
     }
     tables.ensure(store, &DEAD_LETTERS)?;
@@ -77,6 +73,11 @@ pub(crate) fn park(shell: &Shell, job: &Job, error: &Error, attempts: u32) -> Re
          failed_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         &params,
     )?;
+    // Only now: a failure in between must not lose it.
+    match job.origin {
+        RunOrigin::Schedule => table::delete(store, &job.id)?,
+        RunOrigin::Queue => queue::delete(store, &job.id)?,
+    };
     let fallen = store.run(
         "DELETE FROM cf_agents_dead_letters WHERE rowid <= (SELECT rowid FROM cf_agents_dead_letters ORDER BY rowid DESC \
          LIMIT 1 OFFSET ?) RETURNING id, callback, error",
@@ -86,14 +87,12 @@ pub(crate) fn park(shell: &Shell, job: &Job, error: &Error, attempts: u32) -> Re
         let mut cells = Cells::new(row);
         let mut text = || cells.text().unwrap_or_default();
         let line = format!(
-            "agent={} instance={:?} dead letter {} of {:?} is forgotten, there are more than {MAX_DEAD_LETTERS}: {:?}",
-            shell.class,
-            shell.name(),
+            "dead letter {} of {:?} is forgotten, there are more than {MAX_DEAD_LETTERS}: {:?}",
             text(),
             text(),
             text(),
         );
-        shell.host.log(Level::Error, &line);
+        shell.log(Level::Error, line);
     }
     Ok(())
 }

@@ -10,11 +10,12 @@ use crate::agent::Agent;
 use crate::close;
 use crate::context::Context;
 use crate::error::Result;
-use crate::host::HostError;
+use crate::host::{HostError, Rows, SqlValue, Store};
 use crate::instance::{Entity, Hook};
 use crate::link::{Link, Phase};
 use crate::shell::Shell;
 use crate::sql::migrate::DESTROYING;
+use crate::task::TaskError;
 
 /// When the alarm finishes what was interrupted, if nothing else wakes the object before.
 const SAFETY_MS: u64 = 10_000;
@@ -24,24 +25,47 @@ pub(crate) fn is_pending(shell: &Shell) -> bool {
     shell.background.tables.has(&DESTROYING)
 }
 
+/// The storage of an agent that is being destroyed: it refuses everything.
+pub(crate) struct Closed;
+
+impl Closed {
+    pub(crate) fn refusal() -> HostError {
+        HostError::new(TaskError::Destroyed.to_string())
+    }
+}
+
+impl Store for Closed {
+    fn run(&self, _: &str, _: &[SqlValue]) -> Result<Rows, HostError> {
+        Err(Self::refusal())
+    }
+
+    fn size_bytes(&self) -> u64 {
+        0
+    }
+}
+
 fn begin(entity: &Rc<dyn Entity>) -> Result<(), HostError> {
     let shell = entity.shell();
     if shell.background.is_destroyed() {
         return Ok(());
     }
+    // The alarm first: if the marker fails, nothing has happened; the other way round the next wake would end what was told to go on.
+    shell.arm_by(shell.host.now_ms() + SAFETY_MS)?;
     shell.background.tables.ensure(shell.host.store(), &DESTROYING)?;
-    shell.set_alarm(Some(shell.host.now_ms() + SAFETY_MS))?;
     shell.background.set_destroyed();
-    close_all(shell);
     let entity = Rc::clone(entity);
     let host = Rc::clone(&shell.host);
     host.spawn(Box::pin(async move {
         let shell = entity.shell();
         // The event that asked for it gets its answer out.
         shell.host.sleep(Duration::ZERO).await;
+        shell.background.set_emptied();
         if let Err(error) = shell.host.delete_all().await {
             shell.log_failure("destroy", None, &error.into());
         }
+        // Not before: a client that hears of it comes back at once, and is to find a fresh instance.
+        close_all(shell);
+        shell.host.sleep(Duration::ZERO).await;
         // Whatever else is under way would write into the emptied storage.
         shell.host.abort("the agent was destroyed");
     }));

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::agent::{Agent, Close, Hooks, Source, not_implemented};
 use crate::connection::Connection;
 use crate::context::Context;
+use crate::destroy::Closed;
 use crate::error::{Error, Result, StateError, error};
 use crate::guard::{guard, guard_sync};
 use crate::host::Host;
@@ -182,6 +183,9 @@ impl<A: Agent> Instance<A> {
         source: Source<A>,
         trace: Option<Rc<Trace>>,
     ) -> Result<(), StateError> {
+        if self.shell.background.is_emptied() {
+            return Err(StateError::Store(Closed::refusal()));
+        }
         let origin = match &source {
             Source::Server => None,
             Source::Connection(connection) => Some(Rc::clone(&connection.link)),

@@ -29,7 +29,6 @@ impl Drop for KeepAlive {
         let leases = shell.background.leases.get().saturating_sub(1);
         shell.background.leases.set(leases);
         if leases == 0
-            && !shell.background.is_destroyed()
             && let Err(error) = shell.arm()
         {
             shell.log_failure("release keep-alive", None, &error.into());

@@ -6,16 +6,21 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::agent::Agent;
+use crate::alarm::{MAX_SETBACKS, rest_ms};
 use crate::attempt::{Job, Outcome};
 use crate::context::Context;
 use crate::dead_letter;
+use crate::error::Error;
 use crate::host::{HostError, Rows, Store};
 use crate::instance::{Entity, report};
-use crate::retry::{Policy, RetryOptions};
+use crate::retry::{Fault, Policy, RetryOptions};
 use crate::shell::Shell;
 use crate::sql::cells::Cells;
 use crate::sql::migrate::QUEUES;
 use crate::task::{Callback, RunOrigin, TaskError, payload_json, payload_value, retry_json, stored_retry};
+
+/// Shortest rest of an item after a failure of the platform.
+const MIN_REST_MS: u64 = 10_000;
 
 /// An item that waits in the queue, or runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,6 +40,24 @@ pub struct QueueItem {
 }
 
 const COLUMNS: &str = "id, callback, payload, retry_options, created_at";
+
+/// The first item, with what only the runtime needs.
+struct First {
+    job: Job,
+    /// How many failures of the platform in a row it has met.
+    setbacks: u64,
+    /// The same of failures for want of memory.
+    strikes: u64,
+    /// When it may be tried again, in Unix milliseconds.
+    retry_at_ms: u64,
+}
+
+/// How long the first item has waited and will wait.
+pub(crate) struct Wait {
+    pub(crate) since_ms: u64,
+    /// 0: it need not.
+    pub(crate) until_ms: u64,
+}
 
 fn read(rows: Rows) -> impl Iterator<Item = (Job, u64)> {
     rows.rows.into_iter().map(|row| {
@@ -60,9 +83,18 @@ fn exists(shell: &Shell) -> Result<bool, HostError> {
 }
 
 /// The row numbers of SQLite grow with every push, also within one second.
-fn first(store: &dyn Store) -> Result<Option<Job>, HostError> {
-    let rows = store.run(&format!("SELECT {COLUMNS} FROM cf_agents_queues ORDER BY rowid LIMIT 1"), &[])?;
-    Ok(read(rows).next().map(|(job, _)| job))
+fn first(store: &dyn Store) -> Result<Option<First>, HostError> {
+    let rows = store.run(
+        "SELECT id, callback, payload, retry_options, setbacks, strikes, retry_at_ms FROM cf_agents_queues ORDER BY rowid LIMIT 1",
+        &[],
+    )?;
+    Ok(rows.rows.into_iter().next().map(|row| {
+        let mut cells = Cells::new(row);
+        let (id, callback) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
+        let job = Job { origin: RunOrigin::Queue, id, callback, payload: cells.text(), retry: cells.text() };
+        let mut count = || cells.count().unwrap_or_default();
+        First { job, setbacks: count(), strikes: count(), retry_at_ms: count() }
+    }))
 }
 
 pub(crate) fn get(store: &dyn Store, id: &str) -> Result<Option<QueueItem>, HostError> {
@@ -70,8 +102,21 @@ pub(crate) fn get(store: &dyn Store, id: &str) -> Result<Option<QueueItem>, Host
     Ok(read(rows).next().map(item))
 }
 
-pub(crate) fn has_items(store: &dyn Store) -> Result<bool, HostError> {
-    Ok(!store.run("SELECT 1 FROM cf_agents_queues LIMIT 1", &[])?.rows.is_empty())
+/// `None`: the queue is empty.
+pub(crate) fn first_wait(store: &dyn Store) -> Result<Option<Wait>, HostError> {
+    let rows = store.run("SELECT created_at, retry_at_ms FROM cf_agents_queues ORDER BY rowid LIMIT 1", &[])?;
+    Ok(rows.rows.into_iter().next().map(|row| {
+        let mut cells = Cells::new(row);
+        let since_ms = cells.count().unwrap_or_default().saturating_mul(1_000);
+        Wait { since_ms, until_ms: cells.count().unwrap_or_default() }
+    }))
+}
+
+/// Has an item wait after a run that the platform has failed.
+fn put_off(store: &dyn Store, id: &str, retry_at_ms: u64, (setbacks, strikes): (u64, u64)) -> Result<(), HostError> {
+    let params = [retry_at_ms.into(), setbacks.into(), strikes.into(), id.into()];
+    store.run("UPDATE cf_agents_queues SET retry_at_ms = ?, setbacks = ?, strikes = ? WHERE id = ?", &params)?;
+    Ok(())
 }
 
 /// Whether there was one.
@@ -90,9 +135,7 @@ pub(crate) fn push(entity: &Rc<dyn Entity>, job: Job) -> Result<(), TaskError> {
         "INSERT INTO cf_agents_queues (id, payload, callback, created_at, retry_options) VALUES (?, ?, ?, ?, ?)",
         &params,
     )?;
-    if shell.started.get() {
-        begin(entity);
-    }
+    begin(entity);
     Ok(())
 }
 
@@ -103,10 +146,11 @@ pub(crate) fn resume(entity: &Rc<dyn Entity>) {
     }
 }
 
-/// Has the queue run, once the current event waits or ends, unless it does already.
+/// Has the queue run, once the current event waits or ends, unless it does already. Not before the start has ended, nor after the
+/// end has begun.
 fn begin(entity: &Rc<dyn Entity>) {
     let shell = entity.shell();
-    if shell.background.is_queue_running.replace(true) {
+    if !shell.started.get() || shell.background.is_destroyed() || shell.background.is_queue_running.replace(true) {
         return;
     }
     let entity = Rc::clone(entity);
@@ -117,9 +161,7 @@ fn begin(entity: &Rc<dyn Entity>) {
             shell.log_failure("queue", None, &error.into());
         }
         shell.background.is_queue_running.set(false);
-        if !shell.background.is_destroyed()
-            && let Err(error) = shell.arm()
-        {
+        if let Err(error) = shell.arm() {
             shell.log_failure("set alarm", None, &error.into());
         }
     }));
@@ -129,33 +171,42 @@ async fn work(entity: &Rc<dyn Entity>) -> Result<(), HostError> {
     let shell = entity.shell();
     let store = shell.host.store();
     let mut done = 0;
-    while let Some(job) = first(store)? {
+    while !shell.background.is_destroyed()
+        && let Some(First { job, setbacks, strikes, retry_at_ms }) = first(store)?
+    {
+        if retry_at_ms > shell.host.now_ms() {
+            return Ok(());
+        }
         let outcome = job.run(entity).await;
         if shell.background.is_destroyed() {
             return Ok(());
         }
         // Nothing is awaited from the end of the callback to here: what it wrote last and the end of its item are one.
         match outcome {
-            Outcome::Done => {
-                delete(store, &job.id)?;
-                shell.forget_strikes()?;
-            }
-            Outcome::Failed { error, attempts } => {
-                dead_letter::park(shell, &job, &error, attempts)?;
-                report(entity, &job.label(), None, error);
-            }
+            Outcome::Done => drop(delete(store, &job.id)?),
+            Outcome::Failed { error, attempts } => give_up(entity, &job, error, attempts)?,
             Outcome::Platform { fault, error, attempts } => {
-                shell.log_failure(&job.label(), None, &error);
-                if shell.gives_up_after(fault)? {
-                    dead_letter::park(shell, &job, &error, attempts)?;
-                    report(entity, &job.label(), None, error);
+                let is_memory = fault == Fault::Memory;
+                let (setbacks, strikes) = (setbacks + u64::from(!is_memory), strikes + u64::from(is_memory));
+                if setbacks >= MAX_SETBACKS || shell.is_out(strikes) {
+                    give_up(entity, &job, error, attempts)?;
+                } else {
+                    shell.log_failure(&job.label(), None, &error);
+                    let rest_ms = rest_ms(setbacks + strikes).max(MIN_REST_MS);
+                    put_off(store, &job.id, shell.host.now_ms() + rest_ms, (setbacks, strikes))?;
+                    return Ok(());
                 }
-                return Ok(());
             }
         }
         shell.breathe(done).await;
         done += 1;
     }
+    Ok(())
+}
+
+fn give_up(entity: &Rc<dyn Entity>, job: &Job, error: Error, attempts: u32) -> Result<(), HostError> {
+    dead_letter::park(entity.shell(), job, &error, attempts)?;
+    report(entity, &job.label(), None, error);
     Ok(())
 }
 

@@ -9,6 +9,8 @@ use crate::agent::Agent;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::host::{Host, HostError};
+use crate::rpc::CallError;
+use crate::task::PayloadError;
 
 /// How often something is tried and how long to wait in between. What is not set is the agent's own, and else 3 attempts, 100 ms
 /// and 3,000 ms.
@@ -225,7 +227,7 @@ impl<A: Agent> Context<A> {
     }
 }
 
-/// Whose fault a failure is, as far as its words tell.
+/// Whose fault a failure is, as far as its type and words tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The callback's own, or that of what it called.
@@ -242,17 +244,28 @@ pub(crate) enum Fault {
 const MAX_CAUSES: usize = 8;
 
 impl Fault {
-    /// Looks through the causes too: whoever wraps the platform's words means them.
+    /// Looks through the causes too: whoever wraps an error of the platform means it.
     ///
-    /// The platform says it in words only. Those that the JavaScript SDK takes for its own are taken here, wherever they occur.
+    /// The platform says what happened in words only, those of [`HostError`] and of a call that did not come through. The same words
+    /// in any other error are somebody else's, a user's for instance.
     pub(crate) fn of(error: &Error) -> Self {
+        // It repeats a part of the payload.
+        if error.chain().take(MAX_CAUSES).any(|cause| cause.is::<PayloadError>()) {
+            return Self::Own;
+        }
         error.chain().take(MAX_CAUSES).map(Self::of_one).find(|fault| *fault != Self::Own).unwrap_or(Self::Own)
     }
 
     fn of_one(error: &(dyn std::error::Error + 'static)) -> Self {
-        let words = error.to_string().to_ascii_lowercase();
+        let host = error.downcast_ref::<HostError>();
+        let words = match (host, error.downcast_ref::<CallError>().and_then(CallError::platform_words)) {
+            (Some(host), _) => &host.message,
+            (None, Some(words)) => words,
+            (None, None) => return Self::Own,
+        };
+        let words = words.to_ascii_lowercase();
         let says = |phrase| words.contains(phrase);
-        let flagged = error.downcast_ref::<HostError>().is_some_and(|error| error.retryable && !error.overloaded);
+        let flagged = host.is_some_and(|error| error.retryable && !error.overloaded);
         if says("exceeded its memory limit") {
             Self::Memory
         } else if says("reset because its code was updated") || says("this script has been upgraded") {
@@ -274,6 +287,7 @@ mod tests {
 
     use super::*;
     use crate::error::error;
+    use crate::sql::SqlError;
 
     #[test]
     fn c164_options_out_of_range_are_told_apart() {
@@ -327,8 +341,15 @@ mod tests {
             ("Internal error caused object to be reset", Fault::Own),
             ("Your subscription script has been upgraded to the new plan.", Fault::Own),
         ] {
-            assert_eq!(Fault::of(&error!("{words}")), fault, "{words}");
-            assert_eq!(Fault::of(&error!("{words}").context("SQL query failed")), fault, "{words}");
+            let platforms = || HostError::new(words);
+            assert_eq!(Fault::of(&platforms().into()), fault, "{words}");
+            assert_eq!(Fault::of(&Error::from(platforms()).context("SQL query failed")), fault, "{words}");
+            assert_eq!(Fault::of(&SqlError::Store(platforms()).into()), fault, "{words}");
+            assert_eq!(Fault::of(&CallError::Host(words.to_owned()).into()), fault, "{words}");
+            // The same words of anybody else.
+            assert_eq!(Fault::of(&error!("{words}")), Fault::Own, "{words}");
+            assert_eq!(Fault::of(&CallError::Method(words.to_owned()).into()), Fault::Own, "{words}");
+            assert_eq!(Fault::of(&PayloadError { reason: words.to_owned() }.into()), Fault::Own, "{words}");
         }
         let flagged = |overloaded| HostError { retryable: true, overloaded, ..HostError::new("internal error") };
         assert_eq!(Fault::of(&flagged(false).into()), Fault::Transient);

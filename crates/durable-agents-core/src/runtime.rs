@@ -9,7 +9,7 @@ use futures::future::LocalBoxFuture;
 use crate::agent::{Agent, Close};
 use crate::attachment::Flags;
 use crate::close;
-use crate::error::{CONNECT_FAILED, Error, REQUEST_FAILED, Result, StateError, error};
+use crate::error::{AttachmentError, CONNECT_FAILED, ConnectionError, Error, REQUEST_FAILED, Result, StateError, error};
 use crate::guard::PanicError;
 use crate::host::{Host, HostError, Socket, Upgrade};
 use crate::http::{Request, Response, StatusCode};
@@ -23,6 +23,7 @@ use crate::shell::Shell;
 use crate::sql::SqlError;
 use crate::stub::{PROPS_HEADER, decode_props};
 use crate::tags::{TagError, Tags};
+use crate::task::TaskError;
 use crate::wire::client::ClientFrame;
 use crate::{alarm, destroy, queue, wire};
 
@@ -107,7 +108,8 @@ impl Runtime {
     async fn pass(&self, props: Option<String>, trace: Option<&Rc<Trace>>) -> Result<()> {
         let shell = self.shell();
         if shell.background.is_destroyed() {
-            // The object's memory is about to go, and the event with it; its sender hears of that from the platform.
+            // The object's memory is about to go, and the event with it, untouched: its sender hears of that from the platform, and
+            // the router tries again, with a fresh instance. An answer from here would be the last word.
             return std::future::pending().await;
         }
         if shell.started.get() && !shell.gate.is_busy() {
@@ -416,7 +418,11 @@ fn is_internal(error: &Error) -> bool {
             let sql_failed = matches!(error.downcast_ref(), Some(SqlError::Store(_)));
             let call_failed = error.downcast_ref().is_some_and(|error: &CallError| !error.is_public());
             let stream_failed = matches!(error.downcast_ref(), Some(StreamError::Platform(_)));
-            sql_failed || call_failed || stream_failed || error.is::<HostError>() || error.is::<PanicError>()
+            let task_failed = matches!(error.downcast_ref(), Some(TaskError::Store(_)));
+            let attachment_failed = matches!(error.downcast_ref(), Some(AttachmentError::Platform(_)));
+            let socket_failed = matches!(error.downcast_ref(), Some(ConnectionError::Platform(_)));
+            let connection_failed = stream_failed || attachment_failed || socket_failed;
+            sql_failed || call_failed || task_failed || connection_failed || error.is::<HostError>() || error.is::<PanicError>()
         }
     }
 }
@@ -454,5 +460,31 @@ fn answer_close(socket: &dyn Socket, close: &Close) {
         // Refused where we closed first, or where the platform has answered already.
         let reason = if code.is_some() { close.reason.as_str() } else { "" };
         let _ = socket.close(code, reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_the_platform_are_internal_whatever_they_are_wrapped_in() {
+        let host = || HostError::new("storage is on fire");
+        let words = || "socket is on fire".to_owned();
+        for error in [
+            Error::from(host()),
+            TaskError::Store(host()).into(),
+            SqlError::Store(host()).into(),
+            StateError::Store(host()).into(),
+            AttachmentError::Platform(words()).into(),
+            ConnectionError::Platform(words()).into(),
+            StreamError::Platform(words()).into(),
+        ] {
+            assert!(is_internal(&error), "{error}");
+        }
+        for error in [error!("mine"), TaskError::Destroyed.into(), ConnectionError::Closed.into(), StateError::Readonly.into()]
+        {
+            assert!(!is_internal(&error), "{error}");
+        }
     }
 }

@@ -86,7 +86,7 @@ impl ScheduleOptions {
     /// Whether the same request again returns the schedule that is there already. Default: for cron and intervals.
     ///
     /// The same is: kind, callback and payload, and the cron text or the interval. The time of a schedule that runs once is not
-    /// compared; the earlier one stays.
+    /// compared; the earlier one stays, unless it is the one whose callback asks.
     #[must_use]
     pub const fn idempotent(mut self, idempotent: bool) -> Self {
         self.idempotent = Some(idempotent);
@@ -248,16 +248,14 @@ fn create(
     let row = Row::new(shell.short_id(), callback, payload, when.plan(now_ms)?, options.retry);
     if !row.kind.is_recurring() && options.idempotent.is_none() && background.warns_of(callback) {
         let line = format!(
-            "agent={} instance={:?} on_start schedules {callback:?} to run once, at every wake again: say whether that is \
+            "on_start schedules {callback:?} to run once, at every wake again: say whether that is \
              meant, with ScheduleOptions::idempotent",
-            shell.class,
-            shell.name(),
         );
-        shell.host.log(Level::Warn, &line);
+        shell.log(Level::Warn, line);
     }
     background.tables.ensure(store, &SCHEDULES)?;
     if options.idempotent.unwrap_or(row.kind.is_recurring())
-        && let Some(same) = table::find_same(store, &row)?
+        && let Some(same) = table::find_same(store, &row, background.running_once())?
     {
         // Whoever asks again may do so because the alarm was lost.
         shell.arm_anew()?;

@@ -61,6 +61,11 @@ impl Shell {
         self.name.get().is_some()
     }
 
+    /// Writes a line about this instance to the log.
+    pub(crate) fn log(&self, level: Level, what: impl std::fmt::Display) {
+        self.host.log(level, &format!("agent={} instance={:?} {what}", self.class, self.name()));
+    }
+
     /// Writes what went wrong to the log, with all its causes.
     pub(crate) fn log_failure(&self, event: &str, link: Option<&Link>, error: &Error) {
         self.log_failure_within(event, link, None, error);
@@ -68,7 +73,7 @@ impl Shell {
 
     /// The same of something that a call from another agent caused.
     pub(crate) fn log_failure_within(&self, event: &str, link: Option<&Link>, trace: Option<&Trace>, error: &Error) {
-        let mut line = format!("agent={} instance={:?} event={event}", self.class, self.name());
+        let mut line = format!("event={event}");
         if let Some(link) = link {
             // Writing to a `String` cannot fail.
             let _ = write!(line, " connection={:?}", link.id());
@@ -77,7 +82,7 @@ impl Shell {
             let _ = write!(line, " request={}", trace.request);
         }
         let _ = write!(line, " error={:?}", format!("{error:#}"));
-        self.host.log(Level::Error, &line);
+        self.log(Level::Error, line);
     }
 
     /// Begins `work` at once, and goes on with it beside the current event if it has to wait.

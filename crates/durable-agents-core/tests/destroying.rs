@@ -161,3 +161,57 @@ fn c165_an_interrupted_end_comes_before_anything_else_of_the_wake() {
         assert!(again.greeting()[1].contains("fresh"));
     }
 }
+
+#[test]
+fn a_destroy_that_storage_refuses_leaves_the_agent_as_it_was() {
+    for refused in ["set alarm", "cf_agents_destroying"] {
+        let host = MemoryHost::new();
+        let object = host.agent::<Clerk>("a");
+        ask(&object, |cx: Context<Clerk>| async move { Ok(cx.set_state(json!("used"))?) });
+        object.refuse_storage(Some(refused));
+        assert!(try_ask(&object, |cx: Context<Clerk>| async move { cx.destroy().await }).is_some_and(|ended| ended.is_err()));
+        object.refuse_storage(None);
+        object.evict();
+        host.advance(60 * SECOND);
+        assert_eq!(state(&object), json!("used"), "{refused}");
+    }
+}
+
+#[test]
+fn no_callback_begins_after_the_end_has() {
+    let host = MemoryHost::new();
+    let object = host.agent::<Clerk>("a");
+    notes();
+    ask(&object, |cx: Context<Clerk>| async move {
+        cx.queue(Clerk::NOTE, &"queued".to_owned())?;
+        cx.schedule(durable_agents_core::When::at_ms(0), Clerk::NOTE, &"due".to_owned())?;
+        cx.destroy().await?;
+        cx.run_due().await
+    });
+    host.advance(60 * SECOND);
+    assert!(notes().is_empty());
+    assert_eq!(leftovers(&object), 0);
+}
+
+#[test]
+fn what_goes_on_beside_the_end_writes_nothing_into_the_emptied_storage() {
+    let host = MemoryHost::new();
+    let object = host.agent::<Clerk>("a");
+    ask(&object, |cx: Context<Clerk>| async move {
+        cx.set_state(json!("used"))?;
+        let beside = cx.clone();
+        cx.wait_until(async move {
+            loop {
+                beside.sleep(Duration::ZERO).await;
+                drop(beside.sql("CREATE TABLE late (n INTEGER)", ()).execute());
+                drop(beside.sql("DROP TABLE late", ()).execute());
+                drop(beside.sql("CREATE TABLE later (n INTEGER)", ()).execute());
+                drop(beside.set_state(json!("late")));
+            }
+        });
+        cx.destroy().await
+    });
+    host.run_until_idle();
+    assert_eq!((leftovers(&object), object.alarm_ms(), object.is_running()), (0, None, false));
+    assert_eq!(state(&object), json!("fresh"));
+}

@@ -99,7 +99,7 @@ fn picked_up(tables: [&str; 3]) {
     let cron = ScheduleKind::Cron { cron: "*/10 * * * * *".to_owned() };
     assert_eq!(kinds, [cron, ScheduleKind::Interval { interval_seconds: 3.0 }]);
     let columns: u32 = object.sql("SELECT count(*) FROM pragma_table_info('cf_agents_schedules')", ()).one().expect("SQL");
-    assert_eq!(columns, 14);
+    assert_eq!(columns, 16);
 }
 
 #[test]

@@ -40,6 +40,11 @@ agent!(Room: (), (), ();
             }))?,
             "broadcast" => cx.broadcast(argument, &[]),
             "without" => cx.broadcast("to the others", &argument.split(',').collect::<Vec<_>>()),
+            "send-to" => {
+                let kicked = cx.connection("gone").inspect(|gone| gone.close(4000, "").expect("open"));
+                let sent = cx.send_to(cx.connections_tagged(argument).chain(kicked), "to some");
+                connection.send(sent.to_string())?;
+            }
             "kick" => {
                 let kicked = cx.connection(argument).expect("connected");
                 kicked.close(4000, "kicked")?;
@@ -228,4 +233,18 @@ fn an_id_that_cannot_be_a_tag_is_refused_before_any_hook_is_asked() {
     assert_eq!(notes(), Vec::<String>::new());
     object.connect(&format!("?_pk={}", "x".repeat(MAX_TAG_BYTES)));
     assert_eq!(notes(), ["asked"]);
+}
+
+#[test]
+fn a_message_to_some_says_how_many_took_it() {
+    for_every_eviction(|host| {
+        let object = host.agent::<Room>("a");
+        let mut admin = object.connect("?_pk=x&tags=admin");
+        let mut staff = object.connect("?_pk=y&tags=staff");
+        let _gone = object.connect("?_pk=gone&tags=others");
+        assert_eq!(ask(&mut admin, "send-to staff"), "1");
+        assert_eq!(staff.next_text(), "to some");
+        assert_eq!(ask(&mut admin, "send-to nobody"), "gone left 2 behind");
+        assert_eq!(admin.next_text(), "0");
+    });
 }

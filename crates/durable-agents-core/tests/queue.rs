@@ -15,7 +15,7 @@ use common::clerk::{ask, at_start, clerk, forget_callbacks, logged, refused, scr
 use common::notes;
 use durable_agents_core::task::RunOrigin;
 use durable_agents_core::testing::{MemoryHost, Object};
-use durable_agents_core::{AgentOptions, Callback, Context, MAX_DEAD_LETTERS, RetryOptions, error};
+use durable_agents_core::{AgentOptions, Callback, Context, MAX_DEAD_LETTERS, RetryOptions, When, error};
 use serde_json::{Value, json};
 
 clerk!(Clerk, AgentOptions::new());
@@ -243,4 +243,39 @@ fn only_the_newest_dead_letters_are_kept_and_the_log_has_the_others() {
         ask(&object, move |cx: Context<Clerk>| async move { Ok((cx.discard_dead_letter(&id)?, cx.discard_dead_letter(&id)?)) });
     assert_eq!(discarded, (true, false));
     assert_eq!(dead(&object).len(), MAX_DEAD_LETTERS - 1);
+}
+
+#[test]
+fn nothing_runs_before_the_start_has_ended_even_if_it_is_told_to() {
+    let (host, object) = office();
+    at_start(|cx: Context<Clerk>| async move {
+        cx.queue(Clerk::NOTE, &text("queued"))?;
+        cx.run_due().await?;
+        cx.sleep(SECOND).await;
+        common::note("started");
+        Ok(())
+    });
+    let answer = object.begin(durable_agents_core::http::Request::get("/"));
+    host.advance(2 * SECOND);
+    answer.wait();
+    assert_eq!(notes(), ["started", "queued"]);
+}
+
+#[test]
+fn traffic_does_not_put_off_the_alarm_that_looks_after_the_queue() {
+    let (host, object) = office();
+    ask(&object, |cx: Context<Clerk>| async move { Ok(cx.queue(Clerk::SLOW, &60_000)?) });
+    let due = object.alarm_ms();
+    assert_eq!(due, Some(host.now_ms() + 10_000));
+    for _ in 0..9 {
+        host.advance(SECOND);
+        ask(&object, |cx: Context<Clerk>| async move {
+            // The second sets the alarm anew.
+            for _ in 0..2 {
+                cx.schedule(When::every(3_600 * SECOND), Clerk::NOTE, &text("far"))?;
+            }
+            Ok(())
+        });
+        assert_eq!(object.alarm_ms(), due);
+    }
 }

@@ -13,16 +13,55 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::clerk::{ask, clerk, refused, script, try_ask};
-use common::{note, notes};
+use common::clerk::{ask, at_start, clerk, refused, script, try_ask};
+use common::{clerk, note, notes};
 use durable_agents_core::host::HostError;
-use durable_agents_core::testing::{MemoryHost, Object};
-use durable_agents_core::{AgentOptions, Context, Error, Result, RetryOptions, ScheduleOptions, When, bail, error};
+use durable_agents_core::http::{Request, Response};
+use durable_agents_core::task::Handler;
+use durable_agents_core::testing::{CrashPoint, MemoryHost, Object};
+use durable_agents_core::{
+    Agent, AgentOptions, Callback, Context, Error, Result, RetryOptions, ScheduleOptions, When, bail, error,
+};
 
 clerk!(Clerk, AgentOptions::new());
 clerk!(Stubborn, AgentOptions::new().retry(RetryOptions::new().max_attempts(5).base_delay_ms(10).max_delay_ms(50)));
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Puts back everything that it is told was given up.
+#[derive(Default)]
+struct Forgiving;
+
+impl Agent for Forgiving {
+    type State = ();
+    type ConnectionState = ();
+    type Props = ();
+    const CLASS: &'static str = "Forgiving";
+
+    fn new(_: &Context<Self>) -> Self {
+        Self
+    }
+
+    fn callbacks() -> &'static [Handler<Self>] {
+        &[Handler { name: "script", run: clerk::run_script }]
+    }
+
+    async fn on_request(&self, cx: &Context<Self>, _: Request) -> Result<Response> {
+        clerk::serve(cx).await
+    }
+
+    async fn on_error(&self, cx: &Context<Self>, _: &Error) -> Result<()> {
+        for letter in cx.dead_letters()? {
+            assert!(cx.retry_dead_letter(&letter.id)?);
+            note("put back");
+        }
+        Ok(())
+    }
+}
+
+impl Forgiving {
+    const SCRIPT: Callback<Self, ()> = Callback::new("script");
+}
 
 fn office() -> (MemoryHost, Object) {
     notes();
@@ -180,15 +219,15 @@ fn retryable() -> Result<()> {
 }
 
 fn lost() -> Result<()> {
-    Err(error!("Network connection lost."))
+    Err(HostError::new("Network connection lost.").into())
 }
 
 fn wrapped() -> Result<()> {
-    Err(error!("Network connection lost.").context("SQL query failed: Network connection lost."))
+    Err(Error::from(HostError::new("Network connection lost.")).context("SQL query failed: Network connection lost."))
 }
 
 fn replaced() -> Result<()> {
-    Err(error!("Durable Object reset because its code was updated."))
+    Err(HostError::new("Durable Object reset because its code was updated.").into())
 }
 
 fn own() -> Result<()> {
@@ -196,7 +235,7 @@ fn own() -> Result<()> {
 }
 
 fn out_of_memory() -> Result<()> {
-    Err(error!("Durable Object's isolate exceeded its memory limit and was reset."))
+    Err(HostError::new("Durable Object's isolate exceeded its memory limit and was reset.").into())
 }
 
 #[test]
@@ -224,30 +263,129 @@ fn failures_of_the_platform_keep_a_one_shot_and_fail_the_alarm() {
 }
 
 #[test]
-fn the_platform_repeats_an_alarm_that_failed_and_gives_up_after_six_times() {
+fn a_one_shot_that_the_platform_fails_is_put_off_longer_each_time_and_given_up_after_hours() {
     let (host, object) = office();
     ask(&object, |cx: Context<Clerk>| async move {
         let once = ScheduleOptions::new().retry(RetryOptions::new().max_attempts(1));
         Ok(cx.schedule_with(SECOND, Clerk::SCRIPT, &(), once)?)
     });
-    script(&[lost, lost, lost, lost, lost, lost, lost, own]);
+    script(&[lost as fn() -> Result<()>; 20]);
     host.advance(SECOND);
     assert_eq!(notes(), ["attempt 1"]);
-    for wait in [2, 4, 8, 16, 32, 64] {
+    for wait in [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900, 900, 900, 900, 900, 900, 900, 900] {
+        // What is known of it is on disk.
+        object.evict();
         host.advance(wait * SECOND - Duration::from_millis(1));
         assert!(notes().is_empty());
         host.advance(Duration::from_millis(1));
-        assert_eq!(notes(), ["attempt 1"]);
+        assert_eq!(notes()[0], "attempt 1");
     }
+    assert_eq!(left(&object), (0, 1));
     host.advance(86_400 * SECOND);
     assert!(notes().is_empty());
-    assert_eq!((left(&object).0, object.alarm_ms()), (1, None));
-    // Any later wake goes on.
-    object.evict();
-    object.get("");
+}
+
+#[test]
+fn one_that_the_platform_fails_does_not_hold_back_the_others_for_good() {
+    let (host, object) = office();
+    ask(&object, |cx: Context<Clerk>| async move {
+        let once = ScheduleOptions::new().retry(RetryOptions::new().max_attempts(1));
+        cx.schedule_with(SECOND, Clerk::SCRIPT, &(), once)?;
+        Ok(cx.schedule(When::every(300 * SECOND), Clerk::NOTE, &"interval".to_owned())?)
+    });
+    script(&[lost as fn() -> Result<()>; 12]);
+    host.advance(3_600 * SECOND);
+    assert_eq!(notes().iter().filter(|note| *note == "interval").count(), 12);
+    script(&[]);
+}
+
+#[test]
+fn a_far_schedule_does_not_replace_the_alarm_that_what_failed_waits_for() {
+    let (host, object) = office();
+    script(&[lost, || Ok(())]);
+    ask(&object, |cx: Context<Clerk>| async move {
+        let once = ScheduleOptions::new().retry(RetryOptions::new().max_attempts(1));
+        Ok(cx.schedule_with(SECOND, Clerk::SCRIPT, &(), once)?)
+    });
     host.advance(SECOND);
-    assert_eq!(notes(), ["attempt 1", "error: some ordinary application error"]);
-    assert_eq!(left(&object), (0, 1));
+    ask(&object, |cx: Context<Clerk>| async move { Ok(cx.schedule(31_536_000 * SECOND, Clerk::NOTE, &String::new())?) });
+    host.advance(10 * SECOND);
+    assert_eq!(notes(), ["attempt 1", "attempt 1"]);
+}
+
+#[test]
+fn a_start_that_schedules_far_ahead_and_fails_leaves_the_alarm_for_what_is_due() {
+    let (host, object) = office();
+    ask(&object, |cx: Context<Clerk>| async move { Ok(cx.schedule(SECOND, Clerk::NOTE, &"due".to_owned())?) });
+    object.evict();
+    at_start(|cx: Context<Clerk>| async move {
+        cx.schedule(31_536_000 * SECOND, Clerk::NOTE, &String::new())?;
+        bail!("no start")
+    });
+    // Longer than the platform repeats an alarm.
+    host.advance(600 * SECOND);
+    assert!(notes().iter().all(|note| note == "error: no start"));
+    at_start(|_: Context<Clerk>| async move { Ok(()) });
+    host.advance(900 * SECOND);
+    assert_eq!(notes().last().map(String::as_str), Some("due"));
+}
+
+#[test]
+fn a_crash_of_an_alarm_during_which_something_far_was_scheduled_strands_nothing() {
+    let mut crashes = 0;
+    for n in 1.. {
+        let (host, object) = office();
+        ask(&object, |cx: Context<Clerk>| async move {
+            cx.schedule(SECOND, Clerk::SLOW, &5_000)?;
+            Ok(cx.schedule(SECOND, Clerk::NOTE, &"due".to_owned())?)
+        });
+        host.advance(2 * SECOND);
+        let far = |cx: Context<Clerk>| async move { Ok(cx.schedule(31_536_000 * SECOND, Clerk::NOTE, &String::new())?) };
+        ask(&object, far);
+        object.crash_at(CrashPoint::AfterAwaitPoint(n));
+        host.advance(60 * SECOND);
+        assert!(notes().contains(&"due".to_owned()), "{n}");
+        assert_eq!(left(&object).0, 1, "{n}");
+        crashes += object.crashes();
+        if object.crashes() == 0 {
+            break;
+        }
+    }
+    assert!(crashes >= 2, "{crashes}");
+    // The one that matters: the platform does not repeat what was set again.
+    let (host, object) = office();
+    ask(&object, |cx: Context<Clerk>| async move { Ok(cx.schedule(SECOND, Clerk::SLOW, &5_000)?) });
+    host.advance(2 * SECOND);
+    ask(&object, |cx: Context<Clerk>| async move { Ok(cx.schedule(31_536_000 * SECOND, Clerk::NOTE, &String::new())?) });
+    object.crash();
+    host.advance(60 * SECOND);
+    assert_eq!(notes(), ["begins 5000", "begins 5000", "ends 5000"]);
+}
+
+#[test]
+fn words_of_the_platform_in_an_authors_error_are_the_authors() {
+    let (host, object) = office();
+    ask(&object, |cx: Context<Clerk>| async move {
+        let words = "Network connection lost. reset because its code was updated, exceeded its memory limit".to_owned();
+        cx.schedule(SECOND, Clerk::FAIL, &words)?;
+        cx.schedule(SECOND, Callback::<Clerk, String>::named("slow"), &words)?;
+        Ok(cx.queue(Clerk::FAIL, &words)?)
+    });
+    host.advance(60 * SECOND);
+    assert_eq!(left(&object), (0, 3));
+}
+
+#[test]
+fn what_is_given_up_and_put_back_by_the_error_hook_is_not_lost() {
+    let (host, _) = office();
+    let second = host.agent::<Forgiving>("b");
+    script(&[own, || Ok(())]);
+    ask(&second, |cx: Context<Forgiving>| async move {
+        let once = ScheduleOptions::new().retry(RetryOptions::new().max_attempts(1));
+        Ok(cx.schedule_with(SECOND, Forgiving::SCRIPT, &(), once)?)
+    });
+    host.advance(10 * SECOND);
+    assert_eq!(notes(), ["attempt 1", "put back", "attempt 1"]);
 }
 
 #[test]
@@ -297,7 +435,8 @@ fn three_failures_for_want_of_memory_in_a_row_are_enough() {
     script(&[out_of_memory, out_of_memory, out_of_memory]);
     ask(&object, |cx: Context<Clerk>| async move { Ok(cx.schedule(SECOND, Clerk::SCRIPT, &())?) });
     host.advance(60 * SECOND);
-    assert_eq!(notes(), ["attempt 1", "attempt 1", "attempt 1"]);
+    let told = "error: Durable Object's isolate exceeded its memory limit and was reset.";
+    assert_eq!(notes(), ["attempt 1", "attempt 1", "attempt 1", told]);
     assert_eq!((left(&object), strikes(&object)), ((0, 1), 0));
 }
 
@@ -313,5 +452,41 @@ fn a_queue_item_outlives_failures_of_the_platform_too() {
     script(&[out_of_memory, out_of_memory, out_of_memory]);
     ask(&object, |cx: Context<Clerk>| async move { Ok(cx.queue(Clerk::SCRIPT, &())?) });
     host.advance(60 * SECOND);
+    assert_eq!(ask(&object, |cx: Context<Clerk>| async move { Ok((cx.queue_len()?, cx.dead_letters()?.len())) }), (0, 1));
+}
+
+#[test]
+fn one_that_needs_too_much_memory_is_given_up_also_beside_alarms_that_go_well() {
+    let (host, object) = office();
+    script(&[out_of_memory, out_of_memory, out_of_memory]);
+    ask(&object, |cx: Context<Clerk>| async move {
+        cx.schedule(SECOND, Clerk::SCRIPT, &())?;
+        cx.schedule(When::every(5 * SECOND), Clerk::NOTE, &"interval".to_owned())?;
+        Ok(cx.queue(Clerk::NOTE, &"queued".to_owned())?)
+    });
+    host.advance(120 * SECOND);
+    assert_eq!(notes().iter().filter(|note| note.starts_with("attempt")).count(), 3);
+    assert_eq!(left(&object), (1, 1));
+}
+
+#[test]
+fn an_item_that_the_platform_fails_again_and_again_is_given_up_and_the_next_one_runs() {
+    let (host, object) = office();
+    script(&[lost as fn() -> Result<()>; 20]);
+    ask(&object, |cx: Context<Clerk>| async move {
+        cx.queue_with(Clerk::SCRIPT, &(), RetryOptions::new().max_attempts(1))?;
+        Ok(cx.queue(Clerk::NOTE, &"next".to_owned())?)
+    });
+    for _ in 0..100 {
+        // A push does not make it run before its time.
+        host.advance(60 * SECOND);
+        object.get("");
+    }
+    assert!(!notes().contains(&"next".to_owned()));
+    for _ in 0..200 {
+        host.advance(60 * SECOND);
+        object.evict();
+    }
+    assert_eq!(notes().last().map(String::as_str), Some("next"));
     assert_eq!(ask(&object, |cx: Context<Clerk>| async move { Ok((cx.queue_len()?, cx.dead_letters()?.len())) }), (0, 1));
 }

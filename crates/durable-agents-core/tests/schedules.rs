@@ -480,3 +480,48 @@ fn an_alarm_that_code_took_away_is_set_by_the_next_schedule_once_it_is_forgotten
     schedule(&object, When::after(SECOND * 5), "second", ScheduleOptions::new());
     assert_eq!(object.alarm_ms(), Some(host.now_ms() + 1_000));
 }
+
+#[test]
+fn an_interval_below_a_second_runs_once_a_second() {
+    let (host, object) = office();
+    schedule(&object, When::every_seconds(0.001), "tick", ScheduleOptions::new());
+    host.advance(10 * SECOND);
+    assert_eq!(notes().len(), 10);
+}
+
+#[test]
+fn a_one_shot_that_runs_is_not_the_same_request_as_one_made_meanwhile() {
+    let (host, object) = office();
+    let ask_for_it = |object: &Object| {
+        ask(object, |cx: Context<Clerk>| async move {
+            Ok(cx.schedule_with(SECOND, Clerk::SLOW, &1_000, ScheduleOptions::new().idempotent(true))?.id)
+        })
+    };
+    let first = ask_for_it(&object);
+    assert_eq!(ask_for_it(&object), first);
+    host.advance(Duration::from_millis(1_500));
+    let second = ask_for_it(&object);
+    assert_ne!(second, first);
+    assert_eq!(ask_for_it(&object), second);
+    host.advance(10 * SECOND);
+    assert_eq!(notes(), ["begins 1000", "ends 1000", "begins 1000", "ends 1000"]);
+}
+
+#[test]
+fn schedules_run_on_after_one_has_stopped_waiting_for_them() {
+    let (host, object) = office();
+    ask(&object, |cx: Context<Clerk>| async move {
+        cx.schedule(When::at_ms(0), Clerk::SLOW, &5_000)?;
+        cx.wait_until({
+            let cx = cx.clone();
+            async move {
+                let work = std::pin::pin!(cx.run_due());
+                futures::future::select(work, std::pin::pin!(cx.sleep(SECOND))).await;
+            }
+        });
+        Ok(())
+    });
+    host.advance(60 * SECOND);
+    assert_eq!(notes(), ["begins 5000", "begins 5000", "ends 5000"]);
+    assert_eq!((rows(&object), object.alarm_ms()), (0, None));
+}

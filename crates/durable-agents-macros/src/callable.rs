@@ -1,6 +1,6 @@
 //! What a block of marked methods becomes.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
@@ -46,19 +46,21 @@ fn callable_row(callable: &Callable) -> TokenStream {
     let values: Vec<_> = (0..arguments.len()).map(|index| format_ident!("value_{index}")).collect();
     let names: Vec<_> = arguments.iter().map(|argument| &argument.ident).collect();
     let reads = arguments.iter().zip(&values).map(|(argument, value)| read(argument, value));
+    // Unlike any name of an argument.
+    let event = Ident::new("call", Span::mixed_site());
     let take = match names.as_slice() {
-        [] => quote!(let [] = call.args.take(#signature)?;),
+        [] => quote!(let [] = #event.args.take(#signature)?;),
         names => quote! {
             let (#(#names,)*) = {
-                let [#(#values),*] = call.args.take(#signature)?;
+                let [#(#values),*] = #event.args.take(#signature)?;
                 (#(#reads,)*)
             };
         },
     };
-    let context = takes_context.then(|| quote!(&call.cx,));
-    let stream_argument = stream.as_ref().map(|_| quote!(call.stream()?,));
+    let context = takes_context.then(|| quote!(&#event.cx,));
+    let stream_argument = stream.as_ref().map(|_| quote!(#event.stream()?,));
     let wait = is_async.then(|| quote!(.await));
-    let call = quote!(call.agent.#ident(#context #stream_argument #(#names),*) #wait ?);
+    let call = quote!(#event.agent.#ident(#context #stream_argument #(#names),*) #wait ?);
     let answer = if is_unit(returns) {
         quote! {
             #call;
@@ -80,7 +82,7 @@ fn callable_row(callable: &Callable) -> TokenStream {
     let scope = scope.as_ref().map(|scope| quote!(.scope(#scope)));
     let streaming = stream.as_ref().map(|_| quote!(.streaming()));
     quote! {
-        ::durable_agents::rpc::Callable::new(#wire_name, |call: ::durable_agents::rpc::Call<Self>| {
+        ::durable_agents::rpc::Callable::new(#wire_name, |#event: ::durable_agents::rpc::Call<Self>| {
             ::std::boxed::Box::pin(async move {
                 #take
                 #answer

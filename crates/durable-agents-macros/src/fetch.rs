@@ -6,8 +6,8 @@ use syn::{Error, Expr, ItemFn, Result, parse_quote, parse2};
 
 /// The function, and the export that calls it.
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let function: ItemFn =
-        parse2(item.clone()).map_err(|_| Error::new_spanned(item, "#[fetch] belongs on an `async fn(Request, Env, Context)`"))?;
+    let function: ItemFn = parse2(item.clone())
+        .map_err(|_| Error::new_spanned(item, "#[fetch] belongs on an `async fn(Request, Env, Context)`"))?;
     let signature = &function.sig;
     if signature.asyncness.is_none() || signature.inputs.len() != 3 || !signature.generics.params.is_empty() {
         return Err(Error::new_spanned(signature, "#[fetch] belongs on an `async fn(Request, Env, Context)`"));

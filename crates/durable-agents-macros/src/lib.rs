@@ -2,8 +2,8 @@
 
 mod agent;
 mod callable;
-mod methods;
 mod fetch;
+mod methods;
 mod model;
 mod rename;
 

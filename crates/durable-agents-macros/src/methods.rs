@@ -343,9 +343,11 @@ pub(crate) fn is_unit(ty: &Type) -> bool {
     matches!(ty, Type::Tuple(tuple) if tuple.elems.is_empty())
 }
 
-/// Whether it is `rpc::Answer`, by its name.
+/// Whether it is `rpc::Answer`, by its path: an agent may have an `Answer` of its own.
 pub(crate) fn is_answer(ty: &Type) -> bool {
-    last_segment(ty).is_some_and(|name| name == "Answer")
+    let Type::Path(path) = ty else { return false };
+    let mut segments = path.path.segments.iter().rev();
+    segments.next().is_some_and(|name| name.ident == "Answer") && segments.next().is_some_and(|module| module.ident == "rpc")
 }
 
 fn place_of_name(mark: &Mark, ident: &Ident) -> TokenStream {

@@ -85,10 +85,10 @@ struct Connections;
 /// What `#[agent]` expands to uses these. No part of the interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use {wasm_bindgen, worker};
+    pub use wasm_bindgen;
 
-    pub use crate::marked::WithoutMarkedMethods;
     pub use crate::entry::{fetch, outcome};
+    pub use crate::marked::WithoutMarkedMethods;
     pub use crate::workerd::Object;
 }
 

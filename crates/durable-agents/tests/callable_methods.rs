@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 
 use durable_agents::prelude::*;
-use durable_agents::rpc::{Answer, Callable};
+use durable_agents::rpc::{self, Callable};
 use durable_agents::testing::{Client, MemoryHost};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -114,13 +114,14 @@ impl Desk {
         Ok(())
     }
 
+    // The name that the expansion gives to what it reads the arguments from.
     #[callable]
-    fn maybe(&self, some: bool) -> Result<Option<u32>> {
-        Ok(some.then_some(1))
+    fn maybe(&self, call: bool) -> Result<Option<u32>> {
+        Ok(call.then_some(1))
     }
 
     #[callable]
-    fn raw(&self, some: bool) -> Result<Answer> {
+    fn raw(&self, some: bool) -> Result<rpc::Answer> {
         if some { durable_agents::rpc::answer(&[1, 2]) } else { Ok(None) }
     }
 
@@ -314,6 +315,33 @@ fn a_block_of_callable_methods_renames_them_all() {
     assert_eq!(client.call("notThis", &json!([])), Err("Method notThis is not callable".to_owned()));
     assert_eq!(client.call("runLater", &json!([])), Err("Method runLater is not callable".to_owned()));
     assert_eq!(Renamed::RUN_LATER.name(), "runLater");
+}
+
+/// Its methods are in a module below it.
+#[derive(Default)]
+struct Split;
+
+#[agent]
+impl Agent for Split {}
+
+mod below {
+    use durable_agents::prelude::*;
+
+    use super::Split;
+
+    #[agent]
+    impl Split {
+        #[callable]
+        fn answer(&self) -> Result<u8> {
+            Ok(42)
+        }
+    }
+}
+
+#[test]
+fn a_block_in_another_module_is_found() {
+    let mut client = MemoryHost::new().agent::<Split>("a").connect("");
+    assert_eq!(client.call("answer", &json!([])), Ok(json!(42)));
 }
 
 /// Calls the others.

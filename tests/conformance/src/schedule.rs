@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use durable_agents::prelude::*;
-use durable_agents::rpc::{self, Answer};
+use durable_agents::rpc;
 use durable_agents::{Schedule, ScheduleFilter};
 use serde::Serialize;
 use serde_json::Value;
@@ -103,7 +103,7 @@ impl TestScheduleAgent {
         Ok(cx.cancel_schedule(&id)?)
     }
 
-    fn get_stored_schedule_by_id(&self, cx: &Context<Self>, id: String) -> Result<Answer> {
+    fn get_stored_schedule_by_id(&self, cx: &Context<Self>, id: String) -> Result<rpc::Answer> {
         match cx.get_schedule(&id)? {
             Some(schedule) => rpc::answer(&schedule),
             None => Ok(None),

@@ -82,6 +82,14 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// The platform's own words, if it is the platform that failed.
+    pub(crate) fn platform_words(&self) -> Option<&String> {
+        match self {
+            Self::Overloaded(words) | Self::Retryable(words) | Self::Reset(words) | Self::Host(words) => Some(words),
+            _ => None,
+        }
+    }
+
     /// Whether its text was made for whoever called, and may be told further.
     pub(crate) fn is_public(&self) -> bool {
         matches!(self, Self::Method(_))

@@ -11,6 +11,7 @@ use std::task::Poll;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::error::REQUEST_FAILED;
 use crate::host::SocketError;
 use crate::link::Link;
 use crate::wire::server::{rpc_chunk, rpc_error, rpc_result};
@@ -160,7 +161,12 @@ impl Outlet {
         self.check_open()?;
         self.ended.set(true);
         self.link.farewells.say();
-        self.send(frame)
+        let sent = self.send(frame);
+        if matches!(sent, Err(StreamError::Platform(_))) {
+            // Too long for the socket, for instance. The caller would wait for ever; if this fails too, there is no way to it.
+            let _ = self.send(rpc_error(&self.id, REQUEST_FAILED));
+        }
+        sent
     }
 
     fn send(&self, frame: String) -> Result<(), StreamError> {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::{Runtime, is_internal};
 use crate::error::{Error, REQUEST_FAILED};
+use crate::host::{HostError, SocketError};
 use crate::http::{Request, Response, StatusCode};
 use crate::instance::{Caller, Found, Method};
 use crate::link::Link;
@@ -70,7 +71,16 @@ impl Runtime {
             Ok(result) => rpc_result(&id, result.as_deref()),
             Err(error) => rpc_error(&id, &self.words_for_client(&link, method.name, &error)),
         };
-        self.shell().send(&link, &reply.into());
+        self.answer(&link, &id, reply);
+    }
+
+    /// Sends the only answer to a call. One that the socket does not take, because it is too long for instance, is answered by a short
+    /// one: the caller would wait for ever.
+    fn answer(&self, link: &Link, id: &str, reply: String) {
+        if let Err(SocketError::Platform(message)) = link.send(&reply.into()) {
+            self.shell().log_failure("send", Some(link), &HostError::new(message).into());
+            self.shell().send(link, &rpc_error(id, REQUEST_FAILED).into());
+        }
     }
 
     async fn stream_to_client(&self, link: Rc<Link>, method: Method, id: String, args: Args) {

@@ -112,7 +112,10 @@ impl ScheduleKind {
         Ok(match self {
             Self::Scheduled | Self::Delayed { .. } => None,
             Self::Cron { cron } => Some(Cron::parse(cron)?.next_after(now_ms / 1_000)?),
-            Self::Interval { interval_seconds } => Some(seconds_after(now_ms, *interval_seconds)),
+            Self::Interval { interval_seconds } => {
+                // In whole seconds, or one below a second would be due again at once, for ever.
+                Some(seconds_after(now_ms, *interval_seconds).max(now_ms / 1_000 + 1))
+            }
         })
     }
 }

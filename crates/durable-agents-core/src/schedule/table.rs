@@ -18,6 +18,10 @@ pub(crate) struct Row {
     pub(crate) retry: Option<String>,
     /// When the run that has not ended yet began, in Unix seconds.
     pub(crate) running_since_s: Option<u64>,
+    /// How many failures of the platform in a row have put it off.
+    pub(crate) setbacks: u64,
+    /// The same of failures for want of memory.
+    pub(crate) strikes: u64,
 }
 
 impl Row {
@@ -34,7 +38,7 @@ impl Row {
 }
 
 const COLUMNS: &str = "id, callback, payload, type, time, delayInSeconds, cron, intervalSeconds, retry_options, running, \
-                       execution_started_at";
+                       execution_started_at, setbacks, strikes";
 
 fn read(rows: Rows) -> impl Iterator<Item = Row> {
     rows.rows.into_iter().map(|row| {
@@ -50,7 +54,8 @@ fn read(rows: Rows) -> impl Iterator<Item = Row> {
         };
         let (retry, running, since) = (cells.text(), cells.count(), cells.count());
         let running_since_s = running.filter(|running| *running != 0).map(|_| since.unwrap_or_default());
-        Row { id, callback, payload, kind, time_s, retry, running_since_s }
+        let (setbacks, strikes) = (cells.count().unwrap_or_default(), cells.count().unwrap_or_default());
+        Row { id, callback, payload, kind, time_s, retry, running_since_s, setbacks, strikes }
     })
 }
 
@@ -86,13 +91,14 @@ pub(crate) fn insert(store: &dyn Store, row: &Row, now_ms: u64) -> Result<(), Ho
     Ok(())
 }
 
-/// The oldest row that asks for the same: what that means differs from kind to kind.
-pub(crate) fn find_same(store: &dyn Store, row: &Row) -> Result<Option<Row>, HostError> {
+/// The oldest row that asks for the same: what that means differs from kind to kind. One that runs once and is `running` is on its
+/// way out: it does not do what is asked for now.
+pub(crate) fn find_same(store: &dyn Store, row: &Row, running: Option<String>) -> Result<Option<Row>, HostError> {
     let (condition, value): (&str, SqlValue) = match &row.kind {
         ScheduleKind::Cron { cron } => ("AND cron = ?", cron.into()),
         ScheduleKind::Interval { interval_seconds } => ("AND intervalSeconds = ?", (*interval_seconds).into()),
         // The time is not looked at: the earlier one stays.
-        ScheduleKind::Scheduled | ScheduleKind::Delayed { .. } => ("AND ? IS NULL", SqlValue::Null),
+        ScheduleKind::Scheduled | ScheduleKind::Delayed { .. } => ("AND id IS NOT ?", running.into()),
     };
     let sql = format!(
         "SELECT {COLUMNS} FROM cf_agents_schedules WHERE owner_path IS NULL AND type = ? AND callback = ? \
@@ -169,10 +175,17 @@ pub(crate) fn set_time(store: &dyn Store, id: &str, time_s: u64) -> Result<(), H
     Ok(())
 }
 
+/// After a run that the platform has failed, with how many such runs of either sort there were in a row.
+pub(crate) fn put_off(store: &dyn Store, id: &str, time_s: u64, (setbacks, strikes): (u64, u64)) -> Result<(), HostError> {
+    let params = [time_s.into(), setbacks.into(), strikes.into(), id.into()];
+    store.run("UPDATE cf_agents_schedules SET time = ?, setbacks = ?, strikes = ? WHERE id = ?", &params)?;
+    Ok(())
+}
+
 /// A row for a run at `time_s` of what was given up before.
 pub(crate) fn once(id: String, callback: String, payload: Option<String>, retry: Option<String>, time_s: u64) -> Row {
     let kind = ScheduleKind::Delayed { delay_seconds: 0.0 };
-    Row { id, callback, payload, kind, time_s, retry, running_since_s: None }
+    Row { id, callback, payload, kind, time_s, retry, running_since_s: None, setbacks: 0, strikes: 0 }
 }
 
 impl Row {
@@ -185,6 +198,6 @@ impl Row {
         retry: Option<RetryOptions>,
     ) -> Self {
         let (callback, retry) = (callback.to_owned(), retry_json(retry));
-        Self { id, callback, payload: Some(payload), kind, time_s, retry, running_since_s: None }
+        Self { id, callback, payload: Some(payload), kind, time_s, retry, running_since_s: None, setbacks: 0, strikes: 0 }
     }
 }

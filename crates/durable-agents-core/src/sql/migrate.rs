@@ -25,7 +25,8 @@ pub(crate) const SCHEDULES: Table = Table {
     create: "CREATE TABLE IF NOT EXISTS cf_agents_schedules (id TEXT PRIMARY KEY NOT NULL, callback TEXT, payload TEXT, \
              type TEXT NOT NULL, time INTEGER, delayInSeconds INTEGER, cron TEXT, intervalSeconds INTEGER, \
              running INTEGER DEFAULT 0, created_at INTEGER DEFAULT (unixepoch()), execution_started_at INTEGER, \
-             retry_options TEXT, owner_path TEXT, owner_path_key TEXT)",
+             retry_options TEXT, owner_path TEXT, owner_path_key TEXT, setbacks INTEGER DEFAULT 0, \
+             strikes INTEGER DEFAULT 0)",
     added: &[
         ("intervalSeconds", "INTEGER"),
         ("running", "INTEGER DEFAULT 0"),
@@ -33,6 +34,8 @@ pub(crate) const SCHEDULES: Table = Table {
         ("retry_options", "TEXT"),
         ("owner_path", "TEXT"),
         ("owner_path_key", "TEXT"),
+        ("setbacks", "INTEGER DEFAULT 0"),
+        ("strikes", "INTEGER DEFAULT 0"),
     ],
     // The first version checked the type of a row, and knew no intervals.
     allows: Some("'interval'"),
@@ -43,8 +46,14 @@ pub(crate) const QUEUES: Table = Table {
     bit: 1 << 1,
     name: "cf_agents_queues",
     create: "CREATE TABLE IF NOT EXISTS cf_agents_queues (id TEXT PRIMARY KEY NOT NULL, payload TEXT, callback TEXT, \
-             created_at INTEGER DEFAULT (unixepoch()), retry_options TEXT)",
-    added: &[("retry_options", "TEXT")],
+             created_at INTEGER DEFAULT (unixepoch()), retry_options TEXT, setbacks INTEGER DEFAULT 0, \
+             strikes INTEGER DEFAULT 0, retry_at_ms INTEGER)",
+    added: &[
+        ("retry_options", "TEXT"),
+        ("setbacks", "INTEGER DEFAULT 0"),
+        ("strikes", "INTEGER DEFAULT 0"),
+        ("retry_at_ms", "INTEGER"),
+    ],
     allows: None,
 };
 

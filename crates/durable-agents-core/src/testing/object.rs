@@ -111,7 +111,7 @@ impl Host for ObjectHost {
     }
 
     fn set_alarm(&self, at_ms: Option<u64>) -> Result<(), HostError> {
-        self.storage.call(|slot| {
+        self.storage.call("set alarm", |slot| {
             if slot.in_turn.get() {
                 slot.next_alarm.set(Some(at_ms));
             } else {
@@ -122,7 +122,7 @@ impl Host for ObjectHost {
     }
 
     fn alarm(&self) -> LocalBoxFuture<'static, Result<Option<u64>, HostError>> {
-        let alarm = self.storage.call(|slot| {
+        let alarm = self.storage.call("get alarm", |slot| {
             let changed = slot.next_alarm.take();
             slot.next_alarm.set(changed);
             Ok(changed.unwrap_or(slot.alarm.get()))
@@ -131,7 +131,7 @@ impl Host for ObjectHost {
     }
 
     fn delete_all(&self) -> LocalBoxFuture<'static, Result<(), HostError>> {
-        let deleted = self.storage.call(|slot| {
+        let deleted = self.storage.call("delete all", |slot| {
             slot.next_alarm.set(Some(None));
             slot.disk.delete_all(slot.in_turn.get())
         });
@@ -225,8 +225,11 @@ impl Storage {
     }
 
     /// A storage call, which may be the one that the object does not survive.
-    fn call<T>(&self, call: impl FnOnce(&Slot) -> Result<T, HostError>) -> Result<T, HostError> {
+    fn call<T>(&self, what: &str, call: impl FnOnce(&Slot) -> Result<T, HostError>) -> Result<T, HostError> {
         let slot = self.slot().ok_or_else(reset)?;
+        if slot.refused.borrow().as_ref().is_some_and(|refused| what.contains(refused)) {
+            return Err(HostError::new(format!("storage refuses: {what}")));
+        }
         let point = slot.count_storage_call();
         if matches!(point, Some(CrashPoint::StorageCall(_))) {
             slot.dying.set(true);
@@ -242,7 +245,7 @@ impl Storage {
 
 impl Store for Storage {
     fn run(&self, sql: &str, params: &[SqlValue]) -> Result<Rows, HostError> {
-        self.call(|slot| slot.disk.run(sql, params, slot.in_turn.get()))
+        self.call(sql, |slot| slot.disk.run(sql, params, slot.in_turn.get()))
     }
 
     fn size_bytes(&self) -> u64 {
@@ -405,6 +408,12 @@ impl Object {
     /// How often it has crashed.
     pub fn crashes(&self) -> u64 {
         self.slot.crashes.get()
+    }
+
+    /// Has its storage refuse every statement that contains `what`, until told otherwise; those on the alarm and on everything are
+    /// `set alarm`, `get alarm` and `delete all`.
+    pub fn refuse_storage(&self, what: Option<&str>) {
+        self.slot.refused.replace(what.map(str::to_owned));
     }
 
     /// Makes the next request to this object fail with `error` before it gets there.

@@ -84,6 +84,8 @@ pub(super) struct Slot {
     alarm_failures: Cell<u32>,
     is_alarm_running: Cell<bool>,
     pub(super) failures: RefCell<VecDeque<HostError>>,
+    // What its storage refuses.
+    pub(super) refused: RefCell<Option<String>>,
     // The text message that the platform answers by itself, and the answer.
     pub(super) auto_response: RefCell<Option<(String, String)>>,
     runtime: RefCell<Option<Runtime>>,
@@ -262,6 +264,7 @@ impl World {
             alarm_failures: Cell::default(),
             is_alarm_running: Cell::default(),
             failures: RefCell::default(),
+            refused: RefCell::default(),
             auto_response: RefCell::default(),
             runtime: RefCell::default(),
             awake: Cell::default(),

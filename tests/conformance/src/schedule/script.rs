@@ -48,13 +48,13 @@ impl Script {
         self.calls.set(self.calls.get() + 1);
         match step {
             None | Some(Step { kind: Kind::Succeed, .. }) => Ok(()),
-            Some(Step { kind: Kind::Throw, message }) => bail!(message),
+            Some(Step { kind: Kind::Throw, message }) => Err(HostError::new(message).into()),
             Some(Step { kind: Kind::ThrowRetryable, message }) => {
                 Err(HostError { retryable: true, ..HostError::new(message) }.into())
             }
             Some(Step { kind: Kind::ThrowWrapped, message }) => {
                 let wrapper = format!("SQL query failed: {message}");
-                Err(error!(message).context(wrapper))
+                Err(Error::from(HostError::new(message)).context(wrapper))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! An agent that has no state until one is set.
 
 use durable_agents::prelude::*;
-use durable_agents::rpc::{self, Answer};
+use durable_agents::rpc;
 use serde_json::Value;
 
 use super::rows;
@@ -18,7 +18,7 @@ impl Agent for TestStateAgentNoInitial {
 #[callable(rename_all = "camelCase")]
 impl TestStateAgentNoInitial {
     /// The state; no result while there is none, where an `Option` would answer `null`.
-    fn get_state(&self, cx: &Context<Self>) -> Result<Answer> {
+    fn get_state(&self, cx: &Context<Self>) -> Result<rpc::Answer> {
         match cx.try_state()? {
             Some(state) => rpc::answer(&*state),
             None => Ok(None),
@@ -41,7 +41,7 @@ impl TestStateAgentNoInitial {
         rows::write_state(cx, rows::CORRUPTED)
     }
 
-    fn get_state_after_corruption(&self, cx: &Context<Self>) -> Result<Answer> {
+    fn get_state_after_corruption(&self, cx: &Context<Self>) -> Result<rpc::Answer> {
         cx.reload_state();
         self.get_state(cx)
     }

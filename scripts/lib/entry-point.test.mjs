@@ -1,0 +1,22 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { entryPoint } from "./entry-point.mjs";
+
+const CLASS = "export class Counter {\n    constructor(state, env) {\n    }\n}\n";
+
+test("events and objects are exported, what is internal is not", () => {
+  const text = entryPoint(`${CLASS}export function __worker_init_state() {\n}\nexport function fetch(request, env, context) {\n}\n`);
+  assert.match(text, /^export default \{ fetch: wasm\.fetch \};$/m);
+  assert.match(text, /^export const Counter = durableObject\(wasm\.Counter\);$/m);
+});
+
+test("an event that wasm-bindgen had to call otherwise is exported under its own name", () => {
+  const text = entryPoint("function fetch2(request, env, context) {\n}\nexport { fetch2 as fetch }\n");
+  assert.match(text, /^export default \{ fetch: wasm\.fetch \};$/m);
+});
+
+test("a function that is no event makes the worker a class", () => {
+  const text = entryPoint("export function fetch() {\n}\nexport function greet() {\n}\n");
+  assert.match(text, /^Entrypoint\.prototype\.fetch = function \(event\) \{ return wasm\.fetch\(event, this\.env, this\.ctx\); \};$/m);
+  assert.match(text, /^Entrypoint\.prototype\.greet = wasm\.greet;$/m);
+});
