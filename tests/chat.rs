@@ -7,18 +7,16 @@ use durable_agents::http::{Request, StatusCode};
 use durable_agents::testing::{CrashPoint, MemoryHost, Object, Options};
 use serde_json::{Value, json};
 
+#[path = "support/crashes.rs"]
+mod crashes;
+#[path = "support/plain.rs"]
+mod plain;
 #[path = "scenarios/chat.rs"]
 mod scenarios;
+use crashes::for_every_crash;
+use plain::plain;
 use scenarios::{call, join, keep_in_state, pages, reply, say, texts};
 
-macro_rules! plain {
-    ($($scenario:ident)*) => {$(
-        #[test]
-        fn $scenario() {
-            scenarios::$scenario(&MemoryHost::new());
-        }
-    )*};
-}
 scenarios::chat_scenarios!(plain);
 
 fn state(chat: &Object) -> Value {
@@ -174,7 +172,7 @@ fn participants_come_from_the_connections_where_the_state_was_lost() {
 
 #[test]
 fn a_message_is_stored_whole_or_not_at_all_wherever_the_object_crashes() {
-    let crashed = |point| {
+    for_every_crash(|point| {
         let host = MemoryHost::new();
         let chat = host.agent::<ChatAgent>("lobby");
         keep_in_state(&chat, 2);
@@ -195,16 +193,7 @@ fn a_message_is_stored_whole_or_not_at_all_wherever_the_object_crashes() {
         assert!(stored == was || stored == is, "{point:?}: {stored:?}");
         assert!(!told || stored == is, "{point:?}: told of what is not stored");
         crashed
-    };
-    for point in [
-        CrashPoint::StorageCall as fn(u64) -> CrashPoint,
-        CrashPoint::AfterStorageCall,
-        CrashPoint::AwaitPoint,
-        CrashPoint::AfterAwaitPoint,
-    ] {
-        let crashes = (1..).take_while(|&n| crashed(point(n))).count();
-        assert!(crashes > 0, "{:?} never came", point(1));
-    }
+    });
 }
 
 #[test]

@@ -6,17 +6,12 @@ use agents_worker::counter::Counter;
 use durable_agents::testing::MemoryHost;
 use serde_json::json;
 
+#[path = "support/plain.rs"]
+mod plain;
 #[path = "scenarios/counter.rs"]
 mod scenarios;
+use plain::plain;
 
-macro_rules! plain {
-    ($($scenario:ident)*) => {$(
-        #[test]
-        fn $scenario() {
-            scenarios::$scenario(&MemoryHost::new());
-        }
-    )*};
-}
 scenarios::counter_scenarios!(plain);
 
 #[test]

@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
+#[path = "support/chat_completions.rs"]
+mod chat_completions;
 #[path = "scenarios/chat.rs"]
 mod chat_scenarios;
 #[path = "scenarios/counter.rs"]

@@ -9,20 +9,15 @@ use durable_agents::prelude::*;
 use durable_agents::testing::MemoryHost;
 use serde_json::json;
 
+#[path = "support/plain.rs"]
+mod plain;
 #[path = "scenarios/hub.rs"]
 mod scenarios;
 #[path = "support/tokens.rs"]
 mod tokens;
+use plain::plain;
 use scenarios::{frame, next, presence, publish, sign_in};
 
-macro_rules! plain {
-    ($($scenario:ident)*) => {$(
-        #[test]
-        fn $scenario() {
-            scenarios::$scenario(&MemoryHost::new());
-        }
-    )*};
-}
 scenarios::hub_scenarios!(plain);
 
 /// An agent that tells the hub what it does.

@@ -9,12 +9,16 @@ use std::time::Duration;
 use agents_worker::model::{self, ModelError, Prompt, Turn};
 use bytes::Bytes;
 use durable_agents::host::HostError;
-use durable_agents::http::{Body, BodyError, HeaderMap, HeaderValue, header};
+use durable_agents::http::{HeaderMap, HeaderValue, header};
 use durable_agents::prelude::*;
 use durable_agents::testing::{Client, MemoryHost};
 use futures::StreamExt;
-use futures::channel::{mpsc, oneshot};
+use futures::channel::oneshot;
 use serde_json::{Value, json};
+
+#[path = "support/chat_completions.rs"]
+mod chat_completions;
+use chat_completions::{BASE_URL, Stream};
 
 /// Asks the model what it is sent, and sends what comes: pieces as they are, an end as `.`, an error as `!` with its texts.
 #[derive(Default)]
@@ -65,9 +69,7 @@ fn shown(error: &ModelError) -> String {
     format!("!{error} / {}", error.public())
 }
 
-const SERVER: &str = "https://model.test/v1/";
-
-/// A connection to an agent whose model is at [`SERVER`].
+/// A connection to an agent whose model is at [`BASE_URL`].
 fn asker(host: &MemoryHost) -> Client {
     for (name, value) in [
         ("MODEL", "openai"),
@@ -97,7 +99,7 @@ impl Server {
     fn new(host: &MemoryHost) -> Self {
         let server = Self::default();
         let exchanges = server.clone();
-        host.serve_url(SERVER, move |request| {
+        host.serve_url(BASE_URL, move |request| {
             let exchanges = exchanges.clone();
             async move {
                 let (url, headers) = (request.url().to_string(), request.headers());
@@ -116,31 +118,25 @@ impl Server {
 
     /// Begins a streamed answer to the request that came last.
     fn stream(&self) -> Stream {
-        let (pieces, body) = mpsc::unbounded();
-        let response = Response { body: Body::stream(body), ..Response::default() };
+        let (stream, response) = Stream::begin();
         let response = response.with_header(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
         assert!(self.exchange().answer.send(Ok(response)).is_ok(), "the agent waits for an answer");
-        Stream(pieces)
+        stream
     }
 }
 
-struct Stream(mpsc::UnboundedSender<Result<Bytes, BodyError>>);
-
-impl Stream {
-    fn send(&self, text: impl Into<Bytes>) {
-        self.0.unbounded_send(Ok(text.into())).expect("the agent still reads");
-    }
-
-    fn piece(&self, content: &str) {
-        self.send(format!("data: {}\n\n", json!({ "choices": [{ "index": 0, "delta": { "content": content } }] })));
-    }
-
-    fn cut(&self, why: &str) {
-        self.0.unbounded_send(Err(BodyError::Cut(why.to_owned()))).expect("the agent still reads");
-    }
+/// A client that has asked, and the server that has got the question.
+fn asked(host: &MemoryHost) -> (Server, Client) {
+    let server = Server::new(host);
+    let mut client = asker(host);
+    ask(&mut client);
+    (server, client)
 }
 
-const DONE: &str = "data: [DONE]\n\n";
+fn ask(client: &mut Client) {
+    client.send("How?");
+    client.expect_no_frame();
+}
 
 #[test]
 fn without_configuration_a_script_speaks_word_by_word() {
@@ -182,10 +178,7 @@ fn the_pause_of_the_script_can_be_set() {
 #[test]
 fn a_request_is_one_of_the_chat_completions_api() {
     let host = MemoryHost::new();
-    let server = Server::new(&host);
-    let mut client = asker(&host);
-    client.send("How?");
-    client.expect_no_frame();
+    let (server, _client) = asked(&host);
     let exchange = server.exchange();
     assert_eq!(exchange.url, "https://model.test/v1/chat/completions");
     assert_eq!(exchange.headers["authorization"], "Bearer sk-secret");
@@ -205,18 +198,14 @@ fn without_a_key_none_is_sent() {
     let server = Server::new(&host);
     let mut client = asker(&host);
     host.set_var("MODEL_API_KEY", "");
-    client.send("How?");
-    client.expect_no_frame();
+    ask(&mut client);
     assert!(!server.exchange().headers.contains_key("authorization"));
 }
 
 #[test]
 fn pieces_arrive_as_they_come() {
     let host = MemoryHost::new();
-    let server = Server::new(&host);
-    let mut client = asker(&host);
-    client.send("How?");
-    client.expect_no_frame();
+    let (server, mut client) = asked(&host);
     let stream = server.stream();
     stream.send("data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n");
     client.expect_no_frame();
@@ -231,7 +220,7 @@ fn pieces_arrive_as_they_come() {
     stream.send(Bytes::copy_from_slice(&bytes.as_bytes()[at..]));
     assert_eq!(client.texts(), ["ll é", "!"]);
     stream.send(": still here\n\n");
-    stream.send(DONE);
+    stream.end();
     assert_eq!(client.texts(), ["."]);
     assert!(stream.0.is_closed(), "nobody reads on");
 }
@@ -239,10 +228,7 @@ fn pieces_arrive_as_they_come() {
 #[test]
 fn a_reason_to_finish_is_an_end_too() {
     let host = MemoryHost::new();
-    let server = Server::new(&host);
-    let mut client = asker(&host);
-    client.send("How?");
-    client.expect_no_frame();
+    let (server, mut client) = asked(&host);
     let stream = server.stream();
     stream.send("data: {\"choices\":[{\"delta\":{\"content\":\"Well\"},\"finish_reason\":\"stop\"}]}\n\n");
     assert_eq!(client.texts(), ["Well", "."]);
@@ -257,8 +243,7 @@ fn a_stream_that_is_cut_is_an_error() {
         (None, "!model's answer broke off: the stream ended early / The model's answer broke off"),
         (Some("connection reset"), "!model's answer broke off: body was cut: connection reset / The model's answer broke off"),
     ] {
-        client.send("How?");
-        client.expect_no_frame();
+        ask(&mut client);
         let stream = server.stream();
         stream.piece("We");
         stream.send("data: {\"choices\":[{\"delta\":{\"cont");
@@ -297,8 +282,7 @@ fn a_refusal_tells_the_client_the_status_and_the_log_the_reason_without_the_key(
             "!model refused with status 503:  / The model refused the request with status 503",
         ),
     ] {
-        client.send("How?");
-        client.expect_no_frame();
+        ask(&mut client);
         let response = Response { status, body: body.into(), ..Response::default() };
         assert!(server.exchange().answer.send(Ok(response)).is_ok());
         assert_eq!(client.texts(), [error, "."]);
@@ -308,10 +292,7 @@ fn a_refusal_tells_the_client_the_status_and_the_log_the_reason_without_the_key(
 #[test]
 fn a_server_that_cannot_be_reached_is_an_error() {
     let host = MemoryHost::new();
-    let server = Server::new(&host);
-    let mut client = asker(&host);
-    client.send("How?");
-    client.expect_no_frame();
+    let (server, mut client) = asked(&host);
     assert!(server.exchange().answer.send(Err(HostError::new("connection refused by sk-secret"))).is_ok());
     assert_eq!(
         client.texts(),
@@ -326,12 +307,9 @@ fn a_server_that_cannot_be_reached_is_an_error() {
 #[test]
 fn what_is_no_stream_of_pieces_is_malformed() {
     let host = MemoryHost::new();
-    let server = Server::new(&host);
-    let mut client = asker(&host);
+    let (server, mut client) = asked(&host);
     let public = "The model's answer could not be understood";
 
-    client.send("How?");
-    client.expect_no_frame();
     assert!(server.exchange().answer.send(Ok(Response::text("hello"))).is_ok());
     let kind = "its content type is \"text/plain;charset=UTF-8\" instead of an event stream";
     assert_eq!(client.texts(), [format!("!model's answer is malformed: {kind} / {public}"), ".".to_owned()]);
@@ -340,8 +318,7 @@ fn what_is_no_stream_of_pieces_is_malformed() {
         ("data: oops\n\n".to_owned(), "expected value at line 1 column 1"),
         ("x".repeat(1024 * 1024 + 1), "one event has more than 1048576 bytes"),
     ] {
-        client.send("How?");
-        client.expect_no_frame();
+        ask(&mut client);
         let stream = server.stream();
         stream.piece("We");
         stream.send(data);
@@ -356,10 +333,7 @@ fn what_is_no_stream_of_pieces_is_malformed() {
 #[test]
 fn an_error_in_the_stream_ends_it() {
     let host = MemoryHost::new();
-    let server = Server::new(&host);
-    let mut client = asker(&host);
-    client.send("How?");
-    client.expect_no_frame();
+    let (server, mut client) = asked(&host);
     let stream = server.stream();
     stream.send("data: {\"error\":{\"message\":\"sk-secret is out of credit\"}}\n\n");
     assert_eq!(client.texts(), ["!model failed: *** is out of credit / The model failed", "."]);
@@ -369,10 +343,7 @@ fn an_error_in_the_stream_ends_it() {
 #[test]
 fn an_answer_without_end_is_refused() {
     let host = MemoryHost::new();
-    let server = Server::new(&host);
-    let mut client = asker(&host);
-    client.send("How?");
-    client.expect_no_frame();
+    let (server, mut client) = asked(&host);
     let stream = server.stream();
     let piece = "x".repeat(100 * 1024);
     for _ in 0..3 {
@@ -426,18 +397,13 @@ fn silence_is_an_error_before_the_first_piece_and_after_it() {
 #[test]
 fn dropping_the_answer_aborts_the_request() {
     let host = MemoryHost::new();
-    let server = Server::new(&host);
-    let mut client = asker(&host);
-
-    client.send("How?");
-    client.expect_no_frame();
+    let (server, mut client) = asked(&host);
     let exchange = server.exchange();
     client.send("stop");
     client.expect_no_frame();
     assert!(exchange.answer.is_canceled(), "before the answer");
 
-    client.send("How?");
-    client.expect_no_frame();
+    ask(&mut client);
     let stream = server.stream();
     stream.piece("We");
     assert_eq!(client.texts(), ["We"]);
@@ -449,10 +415,7 @@ fn dropping_the_answer_aborts_the_request() {
 #[test]
 fn a_crash_aborts_the_request() {
     let host = MemoryHost::new();
-    let server = Server::new(&host);
-    let mut client = asker(&host);
-    client.send("How?");
-    client.expect_no_frame();
+    let (server, mut client) = asked(&host);
     let stream = server.stream();
     stream.piece("We");
     assert_eq!(client.texts(), ["We"]);

@@ -5,17 +5,12 @@
 use agents_worker::presence::{MAX_USERS, PresenceAgent};
 use durable_agents::testing::MemoryHost;
 
+#[path = "support/plain.rs"]
+mod plain;
 #[path = "scenarios/presence.rs"]
 mod scenarios;
+use plain::plain;
 
-macro_rules! plain {
-    ($($scenario:ident)*) => {$(
-        #[test]
-        fn $scenario() {
-            scenarios::$scenario(&MemoryHost::new());
-        }
-    )*};
-}
 scenarios::presence_scenarios!(plain);
 
 #[test]

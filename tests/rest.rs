@@ -2,17 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
-use durable_agents::testing::MemoryHost;
-
+#[path = "support/plain.rs"]
+mod plain;
 #[path = "scenarios/rest.rs"]
 mod scenarios;
+use plain::plain;
 
-macro_rules! plain {
-    ($($scenario:ident)*) => {$(
-        #[test]
-        fn $scenario() {
-            scenarios::$scenario(&MemoryHost::new());
-        }
-    )*};
-}
 scenarios::rest_scenarios!(plain);

@@ -6,19 +6,14 @@ use agents_worker::secure::SecureAgent;
 use durable_agents::testing::MemoryHost;
 use serde_json::json;
 
+#[path = "support/plain.rs"]
+mod plain;
 #[path = "scenarios/secure.rs"]
 mod scenarios;
 #[path = "support/tokens.rs"]
 mod tokens;
+use plain::plain;
 
-macro_rules! plain {
-    ($($scenario:ident)*) => {$(
-        #[test]
-        fn $scenario() {
-            scenarios::$scenario(&MemoryHost::new());
-        }
-    )*};
-}
 scenarios::secure_scenarios!(plain);
 
 #[test]

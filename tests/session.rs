@@ -9,18 +9,18 @@ use agents_worker::session::{
 };
 use durable_agents::testing::{CrashPoint, MemoryHost, Object};
 
+#[path = "support/chat_completions.rs"]
+mod chat_completions;
+#[path = "support/crashes.rs"]
+mod crashes;
+#[path = "support/plain.rs"]
+mod plain;
 #[path = "scenarios/session.rs"]
 mod scenarios;
+use crashes::for_every_crash;
+use plain::plain;
 use scenarios::{Upstream, agent, all_told, ask, cancel, converse, join, resume, started, told, turns};
 
-macro_rules! plain {
-    ($($scenario:ident)*) => {$(
-        #[test]
-        fn $scenario() {
-            scenarios::$scenario(&MemoryHost::new());
-        }
-    )*};
-}
 scenarios::session_scenarios!(plain);
 
 /// Number of frames that are kept of all sessions, and their bytes.
@@ -213,7 +213,7 @@ fn an_answer_that_a_crash_ends_is_an_error_at_the_next_wake() {
 
 #[test]
 fn wherever_the_object_crashes_nothing_is_told_that_is_not_kept() {
-    let crashed = |point| {
+    for_every_crash(|point| {
         let host = MemoryHost::new();
         let (agent, upstream) = (agent(&host), Upstream::of(&host));
         let (mut client, id) = started(&agent);
@@ -244,16 +244,7 @@ fn wherever_the_object_crashes_nothing_is_told_that_is_not_kept() {
         let remembered = upstream.conversation().len() == 3;
         assert_eq!(remembered, kept.iter().any(|frame| frame.contains("stream:complete")), "{point:?}");
         crashed
-    };
-    for point in [
-        CrashPoint::StorageCall as fn(u64) -> CrashPoint,
-        CrashPoint::AfterStorageCall,
-        CrashPoint::AwaitPoint,
-        CrashPoint::AfterAwaitPoint,
-    ] {
-        let crashes = (1..).take_while(|&n| crashed(point(n))).count();
-        assert!(crashes > 0, "{:?} never came", point(1));
-    }
+    });
 }
 
 #[test]

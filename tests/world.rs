@@ -2,17 +2,12 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
-use durable_agents::testing::MemoryHost;
-
+#[path = "support/chat_completions.rs"]
+mod chat_completions;
+#[path = "support/plain.rs"]
+mod plain;
 #[path = "scenarios/world.rs"]
 mod scenarios;
+use plain::plain;
 
-macro_rules! plain {
-    ($($scenario:ident)*) => {$(
-        #[test]
-        fn $scenario() {
-            scenarios::$scenario(&MemoryHost::new());
-        }
-    )*};
-}
 scenarios::world_scenarios!(plain);

@@ -1,16 +1,13 @@
 //! What clients of a session see.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::time::Duration;
 
 use agents_worker::session::{SessionAgent, SessionAgentCalls as _};
-use bytes::Bytes;
-use durable_agents::http::{Body, BodyError, HeaderValue, header};
 use durable_agents::prelude::*;
 use durable_agents::testing::{Client, MemoryHost, Object};
-use futures::channel::mpsc;
 use serde_json::{Value, json};
+
+use crate::chat_completions::{self, Exchange, Exchanges, Stream};
 
 /// All scenarios of this file, for `$each!`.
 macro_rules! session_scenarios {
@@ -52,53 +49,34 @@ macro_rules! session_scenarios {
 pub(crate) use session_scenarios;
 
 /// A model outside of the worker, which says what the test lets it say.
-#[derive(Clone, Default)]
-pub(crate) struct Upstream(Rc<RefCell<Vec<Exchange>>>);
-
-struct Exchange {
-    messages: Vec<(String, String)>,
-    words: mpsc::UnboundedSender<Result<Bytes, BodyError>>,
-}
+pub(crate) struct Upstream(Exchanges);
 
 impl Upstream {
     pub(crate) fn of(host: &MemoryHost) -> Self {
-        host.set_var("MODEL", "openai");
-        host.set_var("MODEL_NAME", "told");
-        host.set_var("MODEL_BASE_URL", "https://model.test/v1");
-        let upstream = Self::default();
-        let exchanges = Rc::clone(&upstream.0);
-        host.serve_url("https://model.test/v1/chat/completions", move |request| {
-            let exchanges = Rc::clone(&exchanges);
-            async move {
-                let asked: Value = request.json().await.expect("JSON");
-                let message = |message: &Value| (text(&message["role"]), text(&message["content"]));
-                let messages = asked["messages"].as_array().expect("messages").iter().map(message).collect();
-                let (words, body) = mpsc::unbounded();
-                exchanges.borrow_mut().push(Exchange { messages, words });
-                let kind = HeaderValue::from_static("text/event-stream");
-                Ok(Response { body: Body::stream(body), ..Response::default() }.with_header(header::CONTENT_TYPE, kind))
-            }
-        });
-        upstream
+        Self(chat_completions::serve(host))
     }
 
-    fn event(&self, event: &str) {
-        let exchanges = self.0.borrow();
-        let words = &exchanges.last().expect("somebody has asked").words;
-        // An exchange that was aborted hears nothing.
-        let _ = words.unbounded_send(Ok(Bytes::from(format!("data: {event}\n\n"))));
+    fn newest<T>(&self, look: impl FnOnce(&Exchange) -> T) -> T {
+        look(self.0.borrow().last().expect("somebody has asked"))
+    }
+
+    /// An exchange that was aborted hears nothing.
+    fn tell(&self, tell: impl FnOnce(&Stream)) {
+        if !self.is_aborted() {
+            self.newest(|exchange| tell(&exchange.answer));
+        }
     }
 
     pub(crate) fn say(&self, words: &str) {
-        self.event(&json!({ "choices": [{ "delta": { "content": words } }] }).to_string());
+        self.tell(|answer| answer.piece(words));
     }
 
     pub(crate) fn end(&self) {
-        self.event("[DONE]");
+        self.tell(Stream::end);
     }
 
     pub(crate) fn cut(&self) {
-        self.0.borrow().last().expect("somebody has asked").words.close_channel();
+        self.newest(|exchange| exchange.answer.0.close_channel());
     }
 
     /// How often it has been asked.
@@ -106,23 +84,25 @@ impl Upstream {
         self.0.borrow().len()
     }
 
-    /// Role and content of what it was asked last, without the system prompt.
+    /// Role and content of what it was asked last.
+    fn messages(&self) -> Vec<(String, String)> {
+        let message = |message: &Value| (text(&message["role"]), text(&message["content"]));
+        self.newest(|exchange| exchange.ask["messages"].as_array().expect("messages").iter().map(message).collect())
+    }
+
+    /// The same without the system prompt.
     pub(crate) fn conversation(&self) -> Vec<(String, String)> {
-        let exchanges = self.0.borrow();
-        let messages = &exchanges.last().expect("somebody has asked").messages;
-        messages.iter().filter(|(role, _)| role != "system").cloned().collect()
+        self.messages().into_iter().filter(|(role, _)| role != "system").collect()
     }
 
     /// The system prompt of what it was asked last.
     fn system(&self) -> String {
-        let exchanges = self.0.borrow();
-        let messages = &exchanges.last().expect("somebody has asked").messages;
-        messages.iter().find(|(role, _)| role == "system").expect("a system prompt").1.clone()
+        self.messages().into_iter().find(|(role, _)| role == "system").expect("a system prompt").1
     }
 
     /// Whether nobody listens to the newest answer any more.
     pub(crate) fn is_aborted(&self) -> bool {
-        self.0.borrow().last().expect("somebody has asked").words.is_closed()
+        self.newest(|exchange| exchange.answer.0.is_closed())
     }
 }
 

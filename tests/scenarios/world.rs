@@ -1,20 +1,18 @@
 //! What users of worlds see.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
-use std::rc::Rc;
 use std::time::Duration;
 
 use agents_worker::iso;
 use agents_worker::world::{
     KEPT_AFTER_LEAVING, MAX_CHATS, MAX_CONNECTIONS, MAX_CONTENT_BYTES, MAX_MESSAGE_BYTES, MAX_MESSAGES, MAX_WORLDS, WorldAgent,
 };
-use bytes::Bytes;
 use durable_agents::Close;
-use durable_agents::http::{Body, BodyError, HeaderValue, Method, Request, Response, StatusCode, header};
+use durable_agents::http::{Body, Method, Request, StatusCode};
 use durable_agents::testing::{Client, Collected, MemoryHost, Object, Streaming};
-use futures::channel::mpsc;
 use serde_json::{Value, json};
+
+use crate::chat_completions::{self, Exchange, Exchanges, Stream};
 
 /// All scenarios of this file, for `$each!`.
 macro_rules! world_scenarios {
@@ -197,33 +195,15 @@ fn script(said: &str) -> String {
     format!("This is the scripted model: it understands nothing and repeats what you said. You said: {said}")
 }
 
-/// A request to the model and the pieces of its answer.
-type Exchange = (Value, mpsc::UnboundedSender<Result<Bytes, BodyError>>);
-
-/// A chat-completions server whose streams the scenario writes, one for each request, in order.
+/// A model whose streams the scenario writes, one for each request, in order.
 struct Server {
     host: MemoryHost,
-    exchanges: Rc<RefCell<Vec<Exchange>>>,
+    exchanges: Exchanges,
 }
 
 impl Server {
     fn new(host: &MemoryHost) -> Self {
-        for (name, value) in [("MODEL", "openai"), ("MODEL_BASE_URL", "https://model.test"), ("MODEL_NAME", "small")] {
-            host.set_var(name, value);
-        }
-        let server = Self { host: host.clone(), exchanges: Rc::default() };
-        let exchanges = Rc::clone(&server.exchanges);
-        host.serve_url("https://model.test/", move |request| {
-            let exchanges = Rc::clone(&exchanges);
-            async move {
-                let ask = request.json().await.expect("a request of the API");
-                let (pieces, body) = mpsc::unbounded();
-                exchanges.borrow_mut().push((ask, pieces));
-                let response = Response { body: Body::stream(body), ..Response::default() };
-                Ok(response.with_header(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")))
-            }
-        });
-        server
+        Self { host: host.clone(), exchanges: chat_completions::serve(host) }
     }
 
     /// The request of that number, once everything under way has arrived.
@@ -232,34 +212,34 @@ impl Server {
         look(&self.exchanges.borrow()[index])
     }
 
+    fn answer<T>(&self, index: usize, look: impl FnOnce(&Stream) -> T) -> T {
+        self.exchange(index, |exchange| look(&exchange.answer))
+    }
+
     fn count(&self) -> usize {
         self.host.run_until_idle();
         self.exchanges.borrow().len()
     }
 
     fn asked(&self, index: usize) -> Value {
-        self.exchange(index, |(ask, _)| ask.clone())
-    }
-
-    fn send(&self, index: usize, text: &str) {
-        self.exchange(index, |(_, pieces)| pieces.unbounded_send(Ok(text.to_owned().into())).expect("somebody reads"));
+        self.exchange(index, |exchange| exchange.ask.clone())
     }
 
     fn piece(&self, index: usize, content: &str) {
-        self.send(index, &format!("data: {}\n\n", json!({ "choices": [{ "delta": { "content": content } }] })));
+        self.answer(index, |answer| answer.piece(content));
     }
 
     fn end(&self, index: usize) {
-        self.send(index, "data: [DONE]\n\n");
+        self.answer(index, Stream::end);
     }
 
     /// Ends the stream before the answer has ended.
     fn cut(&self, index: usize) {
-        self.exchange(index, |(_, pieces)| pieces.close_channel());
+        self.answer(index, |answer| answer.0.close_channel());
     }
 
     fn is_aborted(&self, index: usize) -> bool {
-        self.exchange(index, |(_, pieces)| pieces.is_closed())
+        self.answer(index, |answer| answer.0.is_closed())
     }
 }
 
