@@ -4,8 +4,6 @@ import otherEc from "../keys/ec-other.pem?raw";
 import rsa from "../keys/rsa.pem?raw";
 import otherRsa from "../keys/rsa-other.pem?raw";
 
-export type Algorithm = "HS256" | "RS256" | "ES256";
-
 const PKCS8 = { rsa, otherRsa, ec, otherEc };
 
 export type KeyName = keyof typeof PKCS8;
@@ -18,7 +16,7 @@ const HMAC_SHA256 = { name: "HMAC", hash: "SHA-256" };
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-export const base64Url = (data: Uint8Array | ArrayBuffer) =>
+const base64Url = (data: Uint8Array | ArrayBuffer) =>
   btoa(String.fromCharCode(...new Uint8Array(data as ArrayBuffer)))
     .replaceAll("+", "-")
     .replaceAll("/", "_")
