@@ -74,7 +74,7 @@ test("two users and a guest: who gets what", async () => {
   expect(await next(guest)).toEqual({ type: "pong" });
 });
 
-test("a user is offline some seconds after the last socket was cut", { timeout: 30_000 }, async () => {
+test("a user is offline some seconds after the last socket has closed", { timeout: 30_000 }, async () => {
   const name = fresh();
   const ada = await join(name, "?token=dev:ada");
   const [phone, laptop] = [await join(name, "?token=dev:bob"), await join(name, "?token=dev:bob")];

@@ -42,7 +42,7 @@ async function untilRest(peer: Peer): Promise<Frame[]> {
 
 const ask = (peer: Peer, content: string) => peer.send({ type: "agent:message", payload: { content }, correlationId: "m" });
 
-/** Whom the scripted model takes minutes to answer. */
+/** What takes the scripted model eight seconds to repeat. */
 const LONG = "word ".repeat(400);
 
 test("a session, its frames and what was said outlive hibernation", async () => {
