@@ -97,6 +97,18 @@ fn a_size_that_is_none_is_in_the_log_and_does_not_count() {
 }
 
 #[test]
+fn the_largest_message_fits_into_a_full_bucket() {
+    let host = MemoryHost::new();
+    host.set_var("DEV_TOKENS", "true");
+    host.set_var("HUB_MAX_MESSAGE_BYTES", "300000");
+    let mut ada = sign_in(&host.agent::<HubAgent>("office"), "ada");
+    let ping = format!(r#"{{"type":"ping","data":"{}"}}"#, "x".repeat(300_000 - 25));
+    assert_eq!(ping.len(), 300_000);
+    ada.send(ping);
+    assert_eq!(next(&mut ada), json!({ "type": "pong" }));
+}
+
+#[test]
 fn statuses_of_so_many_agents_are_kept() {
     let host = MemoryHost::new();
     host.set_var("DEV_TOKENS", "true");

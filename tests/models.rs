@@ -355,6 +355,21 @@ fn an_answer_without_end_is_refused() {
 }
 
 #[test]
+fn so_is_a_stream_without_end_that_has_no_words() {
+    let host = MemoryHost::new();
+    let (server, mut client) = asked(&host);
+    let stream = server.stream();
+    let comment = format!(": {}\n\n", "x".repeat(1_000_000));
+    for _ in 0..16 {
+        stream.send(comment.clone());
+    }
+    client.expect_no_frame();
+    stream.send(comment);
+    assert_eq!(client.texts(), ["!model's answer is longer than 262144 bytes / The model's answer is too long", "."]);
+    assert!(stream.0.is_closed());
+}
+
+#[test]
 fn silence_is_an_error_before_the_first_piece_and_after_it() {
     let host = MemoryHost::new();
     let server = Server::new(&host);

@@ -146,6 +146,26 @@ fn who_was_connected_for_days_is_not_forgotten_after_a_crash() {
 }
 
 #[test]
+fn a_session_is_not_forgotten_while_its_answer_goes_on() {
+    let host = MemoryHost::new();
+    let (agent, upstream) = (agent(&host), Upstream::of(&host));
+    let ((mut client, id), (mut other, _)) = (started(&agent), join(&agent));
+    ask(&mut client, "hi", "m");
+    host.run_until_idle();
+    client.cut();
+    let step = Duration::from_secs(50);
+    for _ in 0..SESSION_AGE_MS / 50_000 + 2 {
+        host.advance(step);
+        other.send("ping");
+        upstream.say("b");
+        host.run_until_idle();
+    }
+    let (mut client, _) = resume(&agent, &id, "");
+    upstream.end();
+    assert!(all_told(&mut client).last().is_some_and(|last| last.ends_with("status:update idle @m")));
+}
+
+#[test]
 fn a_full_instance_makes_room_only_by_sessions_that_nobody_has_used() {
     let host = MemoryHost::new();
     let agent = agent(&host);

@@ -364,6 +364,11 @@ pub(crate) fn a_connection_joins_so_many_conversations(host: &MemoryHost) {
     say(&mut ada, "unsubscribe", json!({ "conversationId": "c1" }));
     assert_eq!(next(&mut ada)["type"], "unsubscribed");
     subscribe(&mut ada, "one more");
+
+    let named: String = (0..=MAX_CONVERSATIONS).map(|number| format!("&conversation=d{number:02}")).collect();
+    let _bob = sign_in(&hub, &format!("bob{named}"));
+    let delivered = ["d00", "d15", "d16"].map(|conversation| publish(&hub, "chat-message", &message(conversation, "hello")));
+    assert_eq!(delivered, [1, 1, 0], "of those that a URL names, the first");
 }
 
 pub(crate) fn a_notification_reaches_everyone_or_one_user_on_every_socket(host: &MemoryHost) {

@@ -29,6 +29,7 @@ macro_rules! world_scenarios {
             a_message_to_nobody_known_is_neither_stored_nor_answered
             a_message_needs_a_world_and_words
             the_conversation_goes_on
+            an_agent_hears_the_newest_forty_messages
             events_come_to_those_who_subscribed
             a_chat_is_told_in_order
             an_event_nobody_knows_subscribes_to_nothing
@@ -421,6 +422,19 @@ pub(crate) fn the_conversation_goes_on(host: &MemoryHost) {
         { "role": "user", "content": "@Skeptic why?" },
     ]);
     assert_eq!(asked, json!({ "model": "small", "messages": messages, "stream": true }));
+}
+
+pub(crate) fn an_agent_hears_the_newest_forty_messages(host: &MemoryHost) {
+    let server = Server::new(host);
+    let mut ada = Visit::in_world(host, ADA, "w");
+    let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+        INSERT INTO world_messages (world, id, sender, content, timestamp) SELECT 'w', i, 'user', i, 0 FROM n";
+    user(host, ADA).sql(fill, ()).execute().expect("SQL");
+    ada.begin("chat_send", json!({ "content": "@helper hello" }));
+    ada.client.expect_no_frame();
+    let asked = server.asked(0);
+    let heard: Vec<&Value> = asked["messages"].as_array().expect("a list").iter().map(|message| &message["content"]).collect();
+    assert_eq!((heard.len(), heard[1], heard[40]), (41, &json!("12"), &json!("@helper hello")), "the system prompt and those");
 }
 
 pub(crate) fn events_come_to_those_who_subscribed(host: &MemoryHost) {
