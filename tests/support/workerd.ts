@@ -1,7 +1,14 @@
 /** How tests inside workerd reach the worker and its objects. */
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
+import { inject } from "vitest";
 import { Peer } from "./peer";
+
+/** Whether panics unwind. A build that aborts on one loses the isolate with it, as the README says. */
+export const PANICS = inject("panic") === "unwind";
+
+/** How a hook can fail, as the fixtures are told. */
+export const FAILURES = PANICS ? ["error", "panic"] : ["error"];
 
 const ORIGIN = "https://example.com";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { fresh } from "../support/peer";
-import { connect, evict, join, journal } from "../support/workerd";
+import { connect, evict, FAILURES, join, journal } from "../support/workerd";
 
 const closes = async (name: string) => (await journal("counter", name)).filter((line) => line.startsWith("close "));
 
@@ -50,7 +50,7 @@ test("C97: also when the close is what wakes the agent", async () => {
   expect(await closes(name)).toEqual(['close leaving: 4000 "bye" clean true state 5']);
 });
 
-test.for(["error", "panic"])("C96: a close hook that ends in %s completes the close all the same", async (kind) => {
+test.for(FAILURES)("C96: a close hook that ends in %s completes the close all the same", async (kind) => {
   const name = fresh();
   const path = `/agents/faulty/${name}`;
   const stays = await join(`${path}?_pk=stays`);

@@ -1,10 +1,6 @@
-import { expect, inject, test } from "vitest";
+import { expect, test } from "vitest";
 import { fresh, state, type Peer } from "../support/peer";
-import { connect, fetchWorker, join, journal } from "../support/workerd";
-
-// A build that aborts on a panic loses the isolate with it: what is promised there is told in the manual.
-const KINDS = inject("panic") === "unwind" ? ["error", "panic"] : ["error"];
-const PANICS = KINDS.includes("panic");
+import { connect, FAILURES, fetchWorker, join, journal, PANICS } from "../support/workerd";
 
 const CONNECT_FAILED = '{"error":"Internal error during connection setup"}';
 
@@ -33,7 +29,7 @@ async function bystanders(agent = "faulty", name = fresh()) {
 
 const expectNoInternals = (text: string) => expect(text).not.toMatch(/SECRET|panic|\.rs|wasm|stack|at /i);
 
-test.for(KINDS)("C19: a request handler that ends in %s costs that request alone", async (kind) => {
+test.for(FAILURES)("C19: a request handler that ends in %s costs that request alone", async (kind) => {
   const { name, unharmed } = await bystanders();
   const response = await fetchWorker(`/agents/faulty/${name}?request=${kind}`);
   const body = await response.text();
@@ -44,7 +40,7 @@ test.for(KINDS)("C19: a request handler that ends in %s costs that request alone
   await unharmed();
 });
 
-test.for(KINDS)("C89: a message hook that ends in %s costs that message alone", async (kind) => {
+test.for(FAILURES)("C89: a message hook that ends in %s costs that message alone", async (kind) => {
   const { name, unharmed } = await bystanders();
   const peer = await join(`/agents/faulty/${name}?_pk=a`);
   for (let n = 0; n < 3; n += 1) {
@@ -83,7 +79,7 @@ test.runIf(PANICS)("a panic after a wait costs that message alone", async () => 
   await unharmed();
 });
 
-test.for(KINDS)("C54, C55: a connect hook that ends in %s costs that connection alone", async (kind) => {
+test.for(FAILURES)("C54, C55: a connect hook that ends in %s costs that connection alone", async (kind) => {
   const { name, unharmed } = await bystanders();
   const peer = await connect(`/agents/faulty/${name}?_pk=a&connect=${kind}`);
   const frames = await peer.settle();
@@ -96,7 +92,7 @@ test.for(KINDS)("C54, C55: a connect hook that ends in %s costs that connection 
   await unharmed();
 });
 
-test.for(KINDS.flatMap((kind) => ["tags", "readonly", "protocol"].map((hook) => [hook, kind] as const)))(
+test.for(FAILURES.flatMap((kind) => ["tags", "readonly", "protocol"].map((hook) => [hook, kind] as const)))(
   "C54: the decision about %s that ends in %s costs that connection alone, and leaves nothing",
   async ([hook, kind]) => {
     const { name, unharmed } = await bystanders();
@@ -109,7 +105,7 @@ test.for(KINDS.flatMap((kind) => ["tags", "readonly", "protocol"].map((hook) => 
   },
 );
 
-test.for(KINDS)("C104: a validation that ends in %s refuses the state", async (kind) => {
+test.for(FAILURES)("C104: a validation that ends in %s refuses the state", async (kind) => {
   const { name, unharmed } = await bystanders();
   const peer = await join(`/agents/faulty/${name}?_pk=a`);
   peer.send(state({ validate: kind }));
@@ -118,7 +114,7 @@ test.for(KINDS)("C104: a validation that ends in %s refuses the state", async (k
   expect((await (await connect(`/agents/faulty/${name}`)).settledJson())[1]).toEqual(state({}));
 });
 
-test.for(KINDS)("C106: a change hook that ends in %s undoes nothing", async (kind) => {
+test.for(FAILURES)("C106: a change hook that ends in %s undoes nothing", async (kind) => {
   const name = fresh();
   const [a, b] = [await join(`/agents/faulty/${name}?_pk=a`), await join(`/agents/faulty/${name}?_pk=b`)];
   a.send(state({ changed: kind }));

@@ -1,8 +1,6 @@
-import { expect, inject, test } from "vitest";
+import { expect, test } from "vitest";
 import { fresh, type Peer } from "../support/peer";
-import { connect, evict, fetchWorker, join, journal } from "../support/workerd";
-
-const PANICS = inject("panic") === "unwind";
+import { connect, evict, fetchWorker, join, journal, PANICS } from "../support/workerd";
 
 type Reply = Record<string, unknown>;
 

@@ -3,9 +3,9 @@
  * writes the transcripts: what both runs write down is the same, or one of the two is red.
  */
 import { reset } from "cloudflare:test";
-import { describe, expect, inject, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { Peer, type Frame } from "../support/peer";
-import { connect, evict, fetchWorker } from "../support/workerd";
+import { connect, evict, fetchWorker, PANICS } from "../support/workerd";
 
 interface Scenario {
   title: string;
@@ -36,7 +36,7 @@ test("every scenario has a transcript and every transcript a scenario", () => {
 for (const [path, scenario] of Object.entries(scenarios)) {
   const name = /([^/]+)\.json$/.exec(path)?.[1] as string;
   const expected = transcripts[path.replace(/json$/, "txt")] ?? "";
-  describe.skipIf(scenario.panics === true && inject("panic") !== "unwind")(name, () => {
+  describe.skipIf(scenario.panics === true && !PANICS)(name, () => {
     test.for(scenario.agents)(`${scenario.title} (%s)`, async (agent) => {
       expect((await play(agent, name, scenario.steps, stepsOf(expected))).split("\n")).toEqual(expected.split("\n"));
     });
