@@ -39,10 +39,12 @@ test("C146: a wake sends nothing by itself", async () => {
 test("many evictions, each between two messages of several connections", async () => {
   const name = fresh();
   const peers = await Promise.all(Array.from({ length: 5 }, (_, n) => join(`/agents/counter/${name}?_pk=c${n}`)));
+  const remembered = peers.map((): unknown => null);
   for (let round = 0; round < 5; round += 1)
     for (const [n, peer] of peers.entries()) {
       await evict("counter", name);
-      expect(await peer.ask({ do: "remember-more", value: round })).toBeDefined();
+      remembered[n] = [remembered[n], round];
+      expect(await peer.ask({ do: "remember-more", value: round })).toEqual(remembered[n]);
       expect(await peer.ask({ do: "whoami" })).toMatchObject({ id: `c${n}` });
       expect(await peer.ask({ do: "list" })).toHaveLength(5);
     }
