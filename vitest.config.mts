@@ -6,10 +6,13 @@ import { compatibilityDate as newestDate } from "workerd";
 // How the workers were built, for tests of what a panic does: `inject("panic")`.
 const provide = { panic: process.env.PANIC ?? "unwind" };
 
+/** For machines that are busy. Longer than a `Peer` waits for a frame, so that a test that hangs says what for. */
+const patience = { testTimeout: 30_000, expect: { poll: { timeout: 10_000 } } };
+
 /** Tests that run inside workerd, beside the worker of this configuration; `npm test` builds the workers first. */
 const inWorkerd = (name: string, include: string, configPath: string, overrides = {}) => ({
   plugins: [cloudflareTest({ wrangler: { configPath }, miniflare: overrides })],
-  test: { name, include: [include], provide },
+  test: { name, include: [include], provide, ...patience },
 });
 
 const jwks = JSON.parse(readFileSync(new URL("tests/keys/jwks.json", import.meta.url), "utf8"));
@@ -46,7 +49,7 @@ export default defineConfig({
           include: ["tests/client/**/*.test.{mjs,ts}"],
           environment: "node",
           provide,
-          testTimeout: 30_000,
+          ...patience,
           hookTimeout: 60_000,
         },
       },
