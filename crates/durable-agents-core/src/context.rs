@@ -148,7 +148,7 @@ impl<A: Agent> Context<A> {
     ///
     /// For many recipients this is faster than sending to each: the platform's form of the message is made once.
     pub fn send_to<'a>(&self, connections: impl IntoIterator<Item = Connection<A>>, message: impl Into<Payload<'a>>) -> usize {
-        let payload = message.into();
+        let payload = message.into().for_many();
         connections.into_iter().filter(|connection| connection.link.send(&payload).is_ok()).count()
     }
 

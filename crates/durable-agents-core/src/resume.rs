@@ -167,12 +167,12 @@ impl Resume {
         // First of all, so that nobody sees what the log does not have.
         if self.is_wanted(cx, &log, !resuming.is_empty())? {
             let logged = log.append(|_| frame.clone())?;
-            let numbered = Payload::from(wire::server::logged(logged.seq, &logged.frame));
+            let numbered = Payload::from(wire::server::logged(logged.seq, &logged.frame)).for_many();
             for connection in &resuming {
                 connection.instance.shell.send(&connection.link, &numbered);
             }
         }
-        let plain = Payload::from(&frame);
+        let plain = Payload::from(&frame).for_many();
         for connection in others.iter().filter(|connection| !awaits_greeting(connection)) {
             connection.instance.shell.send(&connection.link, &plain);
         }

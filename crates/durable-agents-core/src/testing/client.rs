@@ -317,3 +317,66 @@ impl fmt::Debug for Client {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::MemoryHost;
+    use super::*;
+    use crate::agent::Agent;
+    use crate::connection::Connection;
+    use crate::context::Context;
+    use crate::error::Result;
+    use crate::resume::{Resume, ResumeLimits};
+
+    struct Crier;
+
+    impl Agent for Crier {
+        type State = ();
+        type ConnectionState = ();
+        type Props = ();
+
+        const CLASS: &'static str = "Crier";
+
+        fn new(_: &Context<Self>) -> Self {
+            Self
+        }
+
+        async fn on_connect(&self, cx: &Context<Self>, connection: &Connection<Self>, request: &Request) -> Result<()> {
+            Resume::new(ResumeLimits::new()).greet(cx, connection, request)
+        }
+
+        async fn on_message(&self, cx: &Context<Self>, connection: &Connection<Self>, message: Message) -> Result<()> {
+            match message.as_text() {
+                Some("broadcast") => cx.broadcast(message, &[]),
+                Some("send_to") => drop(cx.send_to(cx.connections(), message)),
+                Some("resume") => Resume::new(ResumeLimits::new()).broadcast(cx, message)?,
+                _ => cx.connections().try_for_each(|each| each.send(&message))?,
+            }
+            connection.send("done")?;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_goes_to_many_is_made_for_the_platform_once() {
+        for (way, rest, once) in [
+            ("broadcast", "", true),
+            ("send_to", "", true),
+            ("resume", "", true),
+            ("resume", "?resume", true),
+            ("one by one", "", false),
+        ] {
+            let host = MemoryHost::new();
+            let object = host.agent::<Crier>("a");
+            let mut clients = [object.connect(rest), object.connect(rest)];
+            for client in &mut clients {
+                client.frames();
+            }
+            clients[0].send(way);
+            host.run_until_idle();
+            let frames = clients.each_ref().map(|client| client.pipe.client.frames.borrow().front().cloned().expect("sent"));
+            assert_eq!(frames[0], frames[1], "{way}");
+            assert_eq!(Rc::ptr_eq(&frames[0], &frames[1]), once, "{way} {rest}");
+        }
+    }
+}

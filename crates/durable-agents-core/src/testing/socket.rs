@@ -332,8 +332,13 @@ impl Socket for ServerEnd {
         if let Some(fault) = &*self.pipe.broken.borrow() {
             return Err(SocketError::Platform(fault.clone()));
         }
-        let message = payload.converted(|data| Rc::new(to_message(data))).cloned();
-        let message = message.ok_or_else(|| SocketError::Platform("the payload is of another platform".to_owned()))?;
+        let convert = |data: &Data<'_>| Rc::new(to_message(data));
+        let message = if payload.is_for_many() {
+            let message = payload.converted(convert).cloned();
+            message.ok_or_else(|| SocketError::Platform("the payload is of another platform".to_owned()))?
+        } else {
+            convert(payload.data())
+        };
         let pipe = Rc::clone(&self.pipe);
         slot.emit(move |world| pipe.send_down(world, Down::Message(message)));
         Ok(())
