@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::host::{HostError, Rows, SqlValue, Store};
 
 pub(crate) mod cells;
+pub(crate) mod lazy;
 pub(crate) mod migrate;
 mod row;
 

@@ -2,7 +2,7 @@
 
 use crate::error::StateError;
 use crate::host::{HostError, SqlValue, Store};
-use crate::sql::MAX_VALUE_BYTES;
+use crate::sql::{MAX_VALUE_BYTES, lazy};
 
 /// Row of the state. Written at every change, whole; at most one.
 const ROW: &str = "cf_state_row_id";
@@ -15,12 +15,8 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS cf_agents_state (id TEXT PRIMAR
 
 /// The stored text. `None` if nothing was ever stored; an untouched agent has not even the table.
 pub(crate) fn read(store: &dyn Store) -> Result<Option<String>, HostError> {
-    let rows = match store.run("SELECT state FROM cf_agents_state WHERE id = ?", &[ROW.into()]) {
-        Ok(rows) => rows.rows,
-        Err(error) if is_no_such_table(&error) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    Ok(match rows.into_iter().next().and_then(|row| row.into_iter().next()) {
+    let rows = lazy::run(store, "SELECT state FROM cf_agents_state WHERE id = ?", &[ROW.into()])?;
+    Ok(match rows.rows.into_iter().next().and_then(|row| row.into_iter().next()) {
         Some(SqlValue::Text(text)) => Some(text),
         // A row there is, and what it holds is no JSON text.
         Some(_) => Some(String::new()),
@@ -33,17 +29,8 @@ pub(crate) fn write(store: &dyn Store, json: &str) -> Result<(), StateError> {
     if json.len() > MAX_STATE_BYTES {
         return Err(StateError::TooLarge { size_bytes: json.len(), limit_bytes: MAX_STATE_BYTES });
     }
-    let params = [ROW.into(), json.into()];
-    let replace = || store.run("INSERT OR REPLACE INTO cf_agents_state (id, state) VALUES (?, ?)", &params);
-    match replace() {
-        Err(error) if is_no_such_table(&error) => {
-            store.run(CREATE, &[])?;
-            replace()?;
-        }
-        outcome => {
-            outcome?;
-        }
-    }
+    let sql = "INSERT OR REPLACE INTO cf_agents_state (id, state) VALUES (?, ?)";
+    lazy::write(store, CREATE, sql, &[ROW.into(), json.into()])?;
     Ok(())
 }
 
@@ -56,7 +43,3 @@ pub(crate) fn set_aside(store: &dyn Store) -> Result<(), HostError> {
 
 /// Largest state, in bytes of JSON: what a row may hold, less its id.
 pub const MAX_STATE_BYTES: usize = MAX_VALUE_BYTES - 64;
-
-fn is_no_such_table(error: &HostError) -> bool {
-    error.message.contains("no such table")
-}

@@ -6,9 +6,10 @@ use std::fmt;
 use super::ResumeLimits;
 use crate::agent::Agent;
 use crate::context::Context;
-use crate::host::{Host, HostError, SqlValue};
+use crate::host::{Host, SqlValue};
 use crate::message::{Data, Message, Payload};
-use crate::sql::{MAX_VALUE_BYTES, SqlError};
+use crate::sql::cells::Cells;
+use crate::sql::{MAX_VALUE_BYTES, SqlError, lazy};
 
 // One row for each frame, written once and deleted once; as many as the limits of its log allow, and the newest, which carries
 // the numbering. `start_bytes` is what all earlier frames took together, so that the size of any part is a subtraction. Row 0 of a
@@ -196,10 +197,7 @@ impl<'a> ResumeLog<'a> {
     /// # Errors
     /// [`SqlError`].
     pub fn clear(&self) -> Result<(), SqlError> {
-        match self.run("DELETE FROM cf_resume_log WHERE log = ?", vec![self.key()]) {
-            Err(SqlError::Store(error)) if is_no_such_table(&error) => Ok(()),
-            cleared => cleared,
-        }
+        self.read("DELETE FROM cf_resume_log WHERE log = ?", vec![self.key()]).map(drop)
     }
 
     /// Random text that stands for this numbering: another one follows when the log is [cleared](Self::clear). For keys that a
@@ -209,7 +207,7 @@ impl<'a> ResumeLog<'a> {
     /// [`SqlError`].
     pub fn epoch(&self) -> Result<String, SqlError> {
         let rows = self.read("SELECT frame FROM cf_resume_log WHERE log = ? AND seq = 0", vec![self.key()])?;
-        if let Some(SqlValue::Text(epoch)) = rows.into_iter().next().and_then(|row| row.into_iter().next()) {
+        if let Some(epoch) = rows.into_iter().next().and_then(|row| Cells::new(row).text()) {
             return Ok(epoch);
         }
         let mut random = [0; 8];
@@ -222,7 +220,7 @@ impl<'a> ResumeLog<'a> {
     /// When somebody was last interested, as far as [`note_interest`](Self::note_interest) was told. `None`: there is no epoch.
     pub(super) fn interest_ms(&self) -> Result<Option<u64>, SqlError> {
         let rows = self.read("SELECT at_ms FROM cf_resume_log WHERE log = ? AND seq = 0", vec![self.key()])?;
-        Ok(rows.first().and_then(|row| unsigned(row.first())))
+        Ok(rows.into_iter().next().and_then(|row| Cells::new(row).count()))
     }
 
     pub(super) fn note_interest(&self) -> Result<(), SqlError> {
@@ -243,24 +241,17 @@ impl<'a> ResumeLog<'a> {
         let sql = "SELECT seq, start_bytes + coalesce(length(CAST(frame AS BLOB)), 0) FROM cf_resume_log \
             WHERE log = ? AND seq > 0 ORDER BY seq DESC LIMIT 1";
         let rows = self.read(sql, vec![self.key()])?;
-        let newest =
-            rows.first().and_then(|row| Some(Newest { seq: unsigned(row.first())?, end_bytes: unsigned(row.get(1))? }));
+        let newest = rows.into_iter().next().and_then(|row| {
+            let mut cells = Cells::new(row);
+            Some(Newest { seq: cells.count()?, end_bytes: cells.count()? })
+        });
         Ok(newest.unwrap_or_default())
     }
 
     fn insert(&self, seq: u64, start_bytes: u64, frame: SqlValue) -> Result<(), SqlError> {
         let sql = "INSERT INTO cf_resume_log (log, seq, at_ms, start_bytes, frame) VALUES (?, ?, ?, ?, ?)";
         let params = [self.key(), seq.into(), self.host.now_ms().into(), start_bytes.into(), frame];
-        let store = self.host.store();
-        match store.run(sql, &params) {
-            Err(error) if is_no_such_table(&error) => {
-                store.run(CREATE, &[])?;
-                store.run(sql, &params)?;
-            }
-            inserted => {
-                inserted?;
-            }
-        }
+        lazy::write(self.host.store(), CREATE, sql, &params)?;
         Ok(())
     }
 
@@ -282,10 +273,7 @@ impl<'a> ResumeLog<'a> {
 
     /// A log that was never written to has not even the table.
     fn read(&self, sql: &str, params: Vec<SqlValue>) -> Result<Vec<Vec<SqlValue>>, SqlError> {
-        match self.host.store().run(sql, &params) {
-            Err(error) if is_no_such_table(&error) => Ok(Vec::new()),
-            rows => Ok(rows?.rows),
-        }
+        Ok(lazy::run(self.host.store(), sql, &params)?.rows)
     }
 }
 
@@ -297,25 +285,11 @@ impl fmt::Debug for ResumeLog<'_> {
 }
 
 fn frame_of_row(row: Vec<SqlValue>) -> Option<(u64, Message)> {
-    let mut row = row.into_iter();
-    let seq = unsigned(row.next().as_ref())?;
-    match row.next()? {
+    let mut cells = Cells::new(row);
+    let seq = cells.count()?;
+    match cells.next()? {
         SqlValue::Text(text) => Some((seq, Message::Text(text))),
         SqlValue::Blob(bytes) => Some((seq, Message::Binary(bytes))),
         SqlValue::Null | SqlValue::Integer(_) | SqlValue::Real(_) => None,
     }
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number below 2⁵³, checked")]
-fn unsigned(value: Option<&SqlValue>) -> Option<u64> {
-    match value? {
-        SqlValue::Integer(number) => u64::try_from(*number).ok(),
-        // The platform hands integers over as JavaScript numbers.
-        SqlValue::Real(number) if *number >= 0.0 && number.fract() == 0.0 => Some(*number as u64),
-        _ => None,
-    }
-}
-
-fn is_no_such_table(error: &HostError) -> bool {
-    error.message.contains("no such table")
 }

@@ -12,15 +12,19 @@ impl Cells {
         Self(row.into_iter())
     }
 
+    pub(crate) fn next(&mut self) -> Option<SqlValue> {
+        self.0.next()
+    }
+
     pub(crate) fn text(&mut self) -> Option<String> {
-        match self.0.next() {
+        match self.next() {
             Some(SqlValue::Text(text)) => Some(text),
             _ => None,
         }
     }
 
     pub(crate) fn real(&mut self) -> Option<f64> {
-        match self.0.next() {
+        match self.next() {
             #[allow(clippy::cast_precision_loss, reason = "the platform has doubles only")]
             Some(SqlValue::Integer(integer)) => Some(integer as f64),
             Some(SqlValue::Real(real)) => Some(real),

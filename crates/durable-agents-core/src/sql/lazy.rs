@@ -1,0 +1,26 @@
+//! Tables that are made when something is first written to them: an object that never does has none of them.
+
+use crate::host::{HostError, Rows, SqlValue, Store};
+
+/// Runs a statement. Where there is no table yet, there are no rows.
+pub(crate) fn run(store: &dyn Store, sql: &str, params: &[SqlValue]) -> Result<Rows, HostError> {
+    match store.run(sql, params) {
+        Err(error) if is_no_such_table(&error) => Ok(Rows::default()),
+        outcome => outcome,
+    }
+}
+
+/// Runs a statement that writes. Where there is no table yet, `create` makes it.
+pub(crate) fn write(store: &dyn Store, create: &str, sql: &str, params: &[SqlValue]) -> Result<Rows, HostError> {
+    match store.run(sql, params) {
+        Err(error) if is_no_such_table(&error) => {
+            store.run(create, &[])?;
+            store.run(sql, params)
+        }
+        outcome => outcome,
+    }
+}
+
+fn is_no_such_table(error: &HostError) -> bool {
+    error.message.contains("no such table")
+}
