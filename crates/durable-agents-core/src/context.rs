@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use crate::agent::{Agent, Source};
 use crate::connection::Connection;
-use crate::destroy::Closed;
 use crate::error::StateError;
-use crate::host::{Host, HostError, Level, Store};
+use crate::host::{Host, HostError, Level};
 use crate::http::{Request, Response};
 use crate::instance::{Entity, Instance};
 use crate::link::Link;
@@ -106,10 +105,7 @@ impl<A: Agent> Context<A> {
     ///
     /// Tables whose names begin with `cf_` belong to the framework.
     pub fn sql<'a>(&'a self, sql: &'a str, params: impl Params) -> Query<'a> {
-        let emptied = self.instance.shell.background.is_emptied();
-        // What is written while everything is being deleted would be there when the next instance begins.
-        let store = if emptied { &Closed as &dyn Store } else { self.host().store() };
-        Query::new(store, sql, params)
+        Query::new(self.instance.shell.store(), sql, params)
     }
 
     /// All open connections, in no particular order.
@@ -201,7 +197,8 @@ impl<A: Agent> Context<A> {
         self.host().log(level, line);
     }
 
-    /// The platform beneath. For adapters and their extensions.
+    /// The platform beneath. For adapters and their extensions. Its storage takes what is written while the agent is being destroyed,
+    /// which may outlive it; [`sql`](Self::sql) does not.
     pub fn host(&self) -> &dyn Host {
         &*self.instance.shell.host
     }

@@ -28,15 +28,9 @@ pub(crate) fn is_pending(shell: &Shell) -> bool {
 /// The storage of an agent that is being destroyed: it refuses everything.
 pub(crate) struct Closed;
 
-impl Closed {
-    pub(crate) fn refusal() -> HostError {
-        HostError::new(TaskError::Destroyed.to_string())
-    }
-}
-
 impl Store for Closed {
     fn run(&self, _: &str, _: &[SqlValue]) -> Result<Rows, HostError> {
-        Err(Self::refusal())
+        Err(HostError::new(TaskError::Destroyed.to_string()))
     }
 
     fn size_bytes(&self) -> u64 {

@@ -12,7 +12,6 @@ use serde::de::DeserializeOwned;
 use crate::agent::{Agent, Close, Hooks, Source, not_implemented};
 use crate::connection::Connection;
 use crate::context::Context;
-use crate::destroy::Closed;
 use crate::error::{Error, Result, StateError, error};
 use crate::guard::{guard, guard_sync};
 use crate::host::Host;
@@ -141,7 +140,7 @@ impl<A: Agent> Instance<A> {
             Cached::Absent => return Ok(None),
             Cached::Unread => {}
         }
-        let store = self.shell.host.store();
+        let store = self.shell.store();
         if let Some(json) = state::read(store)? {
             match decode::<A::State>(&json) {
                 Ok(value) => {
@@ -183,9 +182,6 @@ impl<A: Agent> Instance<A> {
         source: Source<A>,
         trace: Option<Rc<Trace>>,
     ) -> Result<(), StateError> {
-        if self.shell.background.is_emptied() {
-            return Err(StateError::Store(Closed::refusal()));
-        }
         let origin = match &source {
             Source::Server => None,
             Source::Connection(connection) => Some(Rc::clone(&connection.link)),
@@ -194,7 +190,7 @@ impl<A: Agent> Instance<A> {
         let agent = self.agent().map_err(StateError::Rejected)?;
         guard_sync(|| agent.validate_state_change(&cx, &next, &source)).map_err(StateError::Rejected)?;
         let json = serde_json::to_string(&next).map_err(|error| StateError::Shape(error.to_string()))?;
-        state::write(self.shell.host.store(), &json)?;
+        state::write(self.shell.store(), &json)?;
         let next = Rc::new(next);
         let frame = wire::server::state(&json);
         self.state.replace(Cached::Present(Stored { value: Rc::clone(&next), json: json.into() }));

@@ -217,7 +217,7 @@ impl<A: Present> Context<A> {
     /// [`SqlError`].
     pub fn roster(&self) -> Result<BTreeMap<String, A::Meta>, SqlError> {
         let open = self.connections().filter_map(|connection| connection.presence());
-        Ok(roster(open, table::all(self.host().store())?, A::merge))
+        Ok(roster(open, table::all(self.instance.shell.store())?, A::merge))
     }
 
     /// Takes note that a connection has become somebody, once its [`who`](Present::who) is known: on connect, or when it signs in.
@@ -294,7 +294,7 @@ impl<A: Present> Context<A> {
     /// # Errors
     /// [`SqlError`].
     pub fn settle_presence(&self) -> Result<Settled<A::Meta>, SqlError> {
-        let store = self.host().store();
+        let store = self.instance.shell.store();
         let now_ms = self.now_ms();
         let (gone, look_again_ms) = settle(table::all(store)?, A::GRACE, now_ms);
         // By time and not by user, so that rows which nobody can read go too.
@@ -311,9 +311,9 @@ impl<A: Present> Context<A> {
         let before = match others {
             Some(others) => Some(others),
             None => {
-                let leaver = table::one(self.host().store(), &user)?;
+                let leaver = table::one(self.instance.shell.store(), &user)?;
                 if leaver.is_some() {
-                    table::delete(self.host().store(), &user)?;
+                    table::delete(self.instance.shell.store(), &user)?;
                 }
                 leaver.map(|leaver: Leaver<A::Meta>| leaver.meta)
             }
@@ -328,7 +328,7 @@ impl<A: Present> Context<A> {
             return Ok(Settled { news: news.into_iter().collect(), look_again_ms: None });
         }
         let leaver = Leaver { meta, left_ms: self.now_ms() };
-        if A::GRACE.is_zero() || !table::insert(self.host().store(), &user, &leaver)? {
+        if A::GRACE.is_zero() || !table::insert(self.instance.shell.store(), &user, &leaver)? {
             return Ok(Settled { news: vec![News::Gone { user, meta: leaver.meta }], look_again_ms: None });
         }
         Ok(Settled { news: Vec::new(), look_again_ms: Some(full_second(after(leaver.left_ms, A::GRACE))) })

@@ -8,9 +8,10 @@ use futures::future::LocalBoxFuture;
 
 use crate::agent::AgentOptions;
 use crate::alarm::Background;
+use crate::destroy::Closed;
 use crate::eager::begin;
 use crate::error::Error;
-use crate::host::{Host, HostError, Level, Socket, SocketError};
+use crate::host::{Host, HostError, Level, Socket, SocketError, Store};
 use crate::lifecycle::Gate;
 use crate::link::{Link, Links, SERIAL_COUNT_BITS};
 use crate::message::Payload;
@@ -59,6 +60,12 @@ impl Shell {
             let _ = self.name.set(name);
         }
         self.name.get().is_some()
+    }
+
+    /// The storage for what the agent writes. While everything in it is being deleted it refuses: what is written then would be there
+    /// when the next instance begins.
+    pub(crate) fn store(&self) -> &dyn Store {
+        if self.background.is_emptied() { &Closed } else { self.host.store() }
     }
 
     /// Writes a line about this instance to the log.

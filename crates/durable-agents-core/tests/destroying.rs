@@ -13,8 +13,10 @@ use std::time::Duration;
 
 use common::clerk::{ask, clerk, try_ask};
 use common::notes;
+use durable_agents_core::presence::Present;
+use durable_agents_core::resume::{ResumeLimits, ResumeLog};
 use durable_agents_core::testing::{CrashPoint, MemoryHost, Object};
-use durable_agents_core::{AgentOptions, Callback, Context};
+use durable_agents_core::{AgentOptions, Callback, Connection, Context};
 use serde_json::{Value, json};
 
 clerk!(Clerk, AgentOptions::new());
@@ -214,4 +216,34 @@ fn what_goes_on_beside_the_end_writes_nothing_into_the_emptied_storage() {
     host.run_until_idle();
     assert_eq!((leftovers(&object), object.alarm_ms(), object.is_running()), (0, None, false));
     assert_eq!(state(&object), json!("fresh"));
+}
+
+impl Present for Clerk {
+    type Meta = ();
+
+    fn who(connection: &Connection<Self>) -> Option<(String, ())> {
+        Some((connection.id().to_owned(), ()))
+    }
+}
+
+#[test]
+fn neither_presence_nor_a_log_of_frames_is_written_into_the_emptied_storage() {
+    let host = MemoryHost::new();
+    let object = host.agent::<Clerk>("a");
+    let _client = object.connect("");
+    ask(&object, |cx: Context<Clerk>| async move {
+        let beside = cx.clone();
+        let connection = cx.connections().next().expect("connected");
+        cx.wait_until(async move {
+            loop {
+                beside.sleep(Duration::ZERO).await;
+                drop(beside.arrive(&connection));
+                drop(beside.depart(&connection));
+                drop(ResumeLog::new(&beside, "late", ResumeLimits::new()).append(|_| String::from("frame")));
+            }
+        });
+        cx.destroy().await
+    });
+    host.run_until_idle();
+    assert_eq!((leftovers(&object), object.is_running()), (0, false));
 }

@@ -6,8 +6,9 @@ use std::fmt;
 use super::ResumeLimits;
 use crate::agent::Agent;
 use crate::context::Context;
-use crate::host::{Host, SqlValue};
+use crate::host::SqlValue;
 use crate::message::{Data, Message, Payload};
+use crate::shell::Shell;
 use crate::sql::cells::Cells;
 use crate::sql::{MAX_VALUE_BYTES, SqlError, lazy};
 
@@ -58,7 +59,7 @@ const ROW_BYTES: usize = 4_096;
 /// }
 /// ```
 pub struct ResumeLog<'a> {
-    host: &'a dyn Host,
+    shell: &'a Shell,
     key: Cow<'a, str>,
     limits: ResumeLimits,
 }
@@ -116,7 +117,7 @@ struct Newest {
 impl<'a> ResumeLog<'a> {
     /// The log of that key. Nothing is read or written before it is used.
     pub fn new<A: Agent>(cx: &'a Context<A>, key: impl Into<Cow<'a, str>>, limits: ResumeLimits) -> Self {
-        Self { host: cx.host(), key: key.into(), limits }
+        Self { shell: &cx.instance.shell, key: key.into(), limits }
     }
 
     /// Writes a frame, which `make` builds from its number, and deletes what is over the limits now. Send it afterwards: what a
@@ -211,7 +212,7 @@ impl<'a> ResumeLog<'a> {
             return Ok(epoch);
         }
         let mut random = [0; 8];
-        self.host.fill_random(&mut random);
+        self.shell.host.fill_random(&mut random);
         let epoch = format!("{:016x}", u64::from_be_bytes(random));
         self.insert(0, 0, SqlValue::Text(epoch.clone()))?;
         Ok(epoch)
@@ -224,7 +225,7 @@ impl<'a> ResumeLog<'a> {
     }
 
     pub(super) fn note_interest(&self) -> Result<(), SqlError> {
-        let now_ms = self.host.now_ms();
+        let now_ms = self.shell.host.now_ms();
         self.run("UPDATE cf_resume_log SET at_ms = ? WHERE log = ? AND seq = 0", vec![now_ms.into(), self.key()])
     }
 
@@ -234,7 +235,7 @@ impl<'a> ResumeLog<'a> {
 
     fn oldest_ms(&self) -> u64 {
         let age_ms = u64::try_from(self.limits.max_age.as_millis()).unwrap_or(u64::MAX);
-        self.host.now_ms().saturating_sub(age_ms)
+        self.shell.host.now_ms().saturating_sub(age_ms)
     }
 
     fn newest(&self) -> Result<Newest, SqlError> {
@@ -250,8 +251,8 @@ impl<'a> ResumeLog<'a> {
 
     fn insert(&self, seq: u64, start_bytes: u64, frame: SqlValue) -> Result<(), SqlError> {
         let sql = "INSERT INTO cf_resume_log (log, seq, at_ms, start_bytes, frame) VALUES (?, ?, ?, ?, ?)";
-        let params = [self.key(), seq.into(), self.host.now_ms().into(), start_bytes.into(), frame];
-        lazy::write(self.host.store(), CREATE, sql, &params)?;
+        let params = [self.key(), seq.into(), self.shell.host.now_ms().into(), start_bytes.into(), frame];
+        lazy::write(self.shell.store(), CREATE, sql, &params)?;
         Ok(())
     }
 
@@ -267,13 +268,13 @@ impl<'a> ResumeLog<'a> {
     }
 
     fn run(&self, sql: &str, params: Vec<SqlValue>) -> Result<(), SqlError> {
-        self.host.store().run(sql, &params)?;
+        self.shell.store().run(sql, &params)?;
         Ok(())
     }
 
     /// A log that was never written to has not even the table.
     fn read(&self, sql: &str, params: Vec<SqlValue>) -> Result<Vec<Vec<SqlValue>>, SqlError> {
-        Ok(lazy::run(self.host.store(), sql, &params)?.rows)
+        Ok(lazy::run(self.shell.store(), sql, &params)?.rows)
     }
 }
 
