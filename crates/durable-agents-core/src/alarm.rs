@@ -496,8 +496,7 @@ fn put_off(
         let strikes = strikes + 1;
         // Either it alone has failed too often, or the alarm has, whatever it ran.
         if shell.is_out(strikes.max(shell.strike()?)) {
-            dead_letter::park(shell, job, &error, attempts)?;
-            report(entity, &job.label(), None, error);
+            dead_letter::give_up(entity, job, error, attempts)?;
         } else {
             shell.log_failure(&job.label(), None, &error);
             table::put_off(store, &job.id, now_s + strikes * MEMORY_REST_S, (setbacks, strikes))?;
@@ -506,8 +505,7 @@ fn put_off(
     }
     let setbacks = setbacks + 1;
     if setbacks >= MAX_SETBACKS {
-        dead_letter::park(shell, job, &error, attempts)?;
-        report(entity, &job.label(), None, error);
+        dead_letter::give_up(entity, job, error, attempts)?;
         return Ok(Next::Row);
     }
     shell.log_failure(&job.label(), None, &error);

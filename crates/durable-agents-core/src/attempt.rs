@@ -7,6 +7,7 @@ use crate::error::{Error, error};
 use crate::host::{HostError, Store};
 use crate::instance::Entity;
 use crate::retry::{Fault, Policy};
+use crate::sql::cells::Cells;
 use crate::task::{DESTROY, PayloadError, Run, RunOrigin, stored_retry};
 
 /// What is to run, as it is stored.
@@ -29,6 +30,12 @@ pub(crate) enum Outcome {
 }
 
 impl Job {
+    /// Reads id, callback, payload and retry options, in this order.
+    pub(crate) fn read(origin: RunOrigin, cells: &mut Cells) -> Self {
+        let (id, callback) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
+        Self { origin, id, callback, payload: cells.text(), retry: cells.text() }
+    }
+
     /// Its name in the log.
     pub(crate) fn label(&self) -> String {
         format!("{} {} of {:?}", self.origin.name(), self.id, self.callback)

@@ -10,7 +10,7 @@ use crate::attempt::Job;
 use crate::context::Context;
 use crate::error::Error;
 use crate::host::{HostError, Level};
-use crate::instance::Entity;
+use crate::instance::{Entity, report};
 use crate::retry::RetryOptions;
 use crate::schedule::table;
 use crate::shell::Shell;
@@ -97,9 +97,15 @@ pub(crate) fn park(shell: &Shell, job: &Job, error: &Error, attempts: u32) -> Re
     Ok(())
 }
 
+/// The same, and tells the error hook, which may put it back.
+pub(crate) fn give_up(entity: &Rc<dyn Entity>, job: &Job, error: Error, attempts: u32) -> Result<(), HostError> {
+    park(entity.shell(), job, &error, attempts)?;
+    report(entity, &job.label(), None, error);
+    Ok(())
+}
+
 /// A dead letter as it is stored.
 struct Row {
-    origin: RunOrigin,
     job: Job,
     error: String,
     attempts: u64,
@@ -122,11 +128,10 @@ fn select(shell: &Shell, condition: &str, id: Option<&str>) -> Result<Vec<Row>, 
             Some("schedule") => RunOrigin::Schedule,
             _ => RunOrigin::Queue,
         };
-        let (id, callback) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
-        let job = Job { origin, id, callback, payload: cells.text(), retry: cells.text() };
+        let job = Job::read(origin, &mut cells);
         let error = cells.text().unwrap_or_default();
         let (attempts, failed_at_ms) = (cells.count().unwrap_or_default(), cells.count().unwrap_or_default());
-        Row { origin, job, error, attempts, failed_at_ms }
+        Row { job, error, attempts, failed_at_ms }
     };
     Ok(store.run(&sql, &params)?.rows.into_iter().map(read).collect())
 }
@@ -170,7 +175,7 @@ impl<A: Agent> Context<A> {
             payload: payload_value(row.job.payload.as_deref()),
             retry: stored_retry(row.job.retry.as_deref()),
             id: row.job.id,
-            origin: row.origin,
+            origin: row.job.origin,
             callback: row.job.callback,
             error: row.error,
             attempts: row.attempts,

@@ -9,10 +9,9 @@ use crate::agent::Agent;
 use crate::alarm::{MAX_SETBACKS, rest_ms};
 use crate::attempt::{Job, Outcome};
 use crate::context::Context;
-use crate::dead_letter;
-use crate::error::Error;
+use crate::dead_letter::give_up;
 use crate::host::{HostError, Rows, Store};
-use crate::instance::{Entity, report};
+use crate::instance::Entity;
 use crate::retry::{Fault, Policy, RetryOptions};
 use crate::shell::Shell;
 use crate::sql::cells::Cells;
@@ -62,8 +61,7 @@ pub(crate) struct Wait {
 fn read(rows: Rows) -> impl Iterator<Item = (Job, u64)> {
     rows.rows.into_iter().map(|row| {
         let mut cells = Cells::new(row);
-        let (id, callback) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
-        let job = Job { origin: RunOrigin::Queue, id, callback, payload: cells.text(), retry: cells.text() };
+        let job = Job::read(RunOrigin::Queue, &mut cells);
         (job, cells.count().unwrap_or_default())
     })
 }
@@ -90,8 +88,7 @@ fn first(store: &dyn Store) -> Result<Option<First>, HostError> {
     )?;
     Ok(rows.rows.into_iter().next().map(|row| {
         let mut cells = Cells::new(row);
-        let (id, callback) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
-        let job = Job { origin: RunOrigin::Queue, id, callback, payload: cells.text(), retry: cells.text() };
+        let job = Job::read(RunOrigin::Queue, &mut cells);
         let mut count = || cells.count().unwrap_or_default();
         First { job, setbacks: count(), strikes: count(), retry_at_ms: count() }
     }))
@@ -201,12 +198,6 @@ async fn work(entity: &Rc<dyn Entity>) -> Result<(), HostError> {
         shell.breathe(done).await;
         done += 1;
     }
-    Ok(())
-}
-
-fn give_up(entity: &Rc<dyn Entity>, job: &Job, error: Error, attempts: u32) -> Result<(), HostError> {
-    dead_letter::park(entity.shell(), job, &error, attempts)?;
-    report(entity, &job.label(), None, error);
     Ok(())
 }
 
