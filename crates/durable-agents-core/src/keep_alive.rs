@@ -13,7 +13,7 @@ use crate::task::TaskError;
 ///
 /// It lives in memory only: an object that is lost all the same, by a deploy or a crash, wakes without it. Dropping it releases it.
 #[must_use = "dropped, it is released"]
-pub struct KeepAlive(Option<Rc<dyn Entity>>);
+pub struct KeepAlive(Rc<dyn Entity>);
 
 impl KeepAlive {
     /// Releases it, as dropping does.
@@ -24,8 +24,7 @@ impl KeepAlive {
 
 impl Drop for KeepAlive {
     fn drop(&mut self) {
-        let Some(entity) = self.0.take() else { return };
-        let shell = entity.shell();
+        let shell = self.0.shell();
         let leases = shell.background.leases.get().saturating_sub(1);
         shell.background.leases.set(leases);
         if leases == 0
@@ -49,7 +48,7 @@ fn lease(entity: Rc<dyn Entity>) -> Result<KeepAlive, TaskError> {
     }
     shell.arm_for_lease()?;
     shell.background.leases.set(shell.background.leases.get() + 1);
-    Ok(KeepAlive(Some(entity)))
+    Ok(KeepAlive(entity))
 }
 
 impl<A: Agent> Context<A> {
