@@ -206,13 +206,10 @@ impl<A: Agent> Instance<A> {
 
     /// Begins `work` at once, and goes on with it beside the current event if it has to wait. A failure goes to the error hook.
     pub(crate) fn spawn(self: &Rc<Self>, event: &'static str, work: impl Future<Output = Result<()>> + 'static) {
-        let instance = Rc::clone(self);
+        let instance: Rc<dyn Entity> = Rc::clone(self) as _;
         self.shell.begin(Box::pin(async move {
             if let Err(error) = guard(work).await {
-                instance.shell.log_failure(event, None, &error);
-                if let Err(error) = Rc::clone(&instance).on_error(error).await {
-                    instance.shell.log_failure("on_error", None, &error);
-                }
+                report(&instance, event, None, error);
             }
         }));
     }
