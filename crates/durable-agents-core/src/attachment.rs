@@ -3,6 +3,8 @@
 //! One byte array: JSON, because it is small, self-delimiting and readable in a debugger, and because the connection's own state is
 //! JSON already and is copied in and out as it is. Flags stand apart from that state, so neither can harm the other.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -59,8 +61,8 @@ pub(crate) struct Attachment {
 struct Stored<'a>(
     u8,
     u64,
-    Vec<String>,
-    #[serde(borrow)] std::borrow::Cow<'a, str>,
+    Cow<'a, [String]>,
+    #[serde(borrow)] Cow<'a, str>,
     #[serde(borrow)] Option<&'a RawValue>,
     // Tells "no state" from a state that is `null`.
     bool,
@@ -81,7 +83,7 @@ impl Attachment {
         state: Option<&str>,
         meter: Option<&str>,
     ) -> Result<Vec<u8>, AttachmentError> {
-        let tags = tags.as_slice().to_vec();
+        let tags = tags.as_slice().into();
         let stored = Stored(flags.to_bits(), serial, tags, uri.into(), raw(state)?, state.is_some(), raw(meter)?);
         let bytes = serde_json::to_vec(&stored).map_err(shape)?;
         if bytes.len() > MAX_ATTACHMENT_BYTES {
@@ -98,7 +100,14 @@ impl Attachment {
         }
         let state = has_state.then(|| state.map_or_else(|| "null".to_owned(), |state| state.get().to_owned()));
         let meter = meter.map(|meter| meter.get().to_owned());
-        Some(Self { flags: Flags::from_bits(flags), serial, tags: Tags::stored(tags), uri: uri.into_owned(), state, meter })
+        Some(Self {
+            flags: Flags::from_bits(flags),
+            serial,
+            tags: Tags::stored(tags.into_owned()),
+            uri: uri.into_owned(),
+            state,
+            meter,
+        })
     }
 }
 
