@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use bytes::Bytes;
 use futures::future::LocalBoxFuture;
 use http::{HeaderName, HeaderValue};
 
@@ -15,7 +14,7 @@ use crate::agent::Agent;
 use crate::host::{HostError, Level, Placement, Target};
 use crate::http::{Request, Response};
 use crate::instance::Entity;
-use crate::rpc::{Answer, CALL_HEADER, Calling, Remote, Stub, Trace, Transport, request_of};
+use crate::rpc::{Answer, CALL_HEADER, Calling, Remote, Stub, Trace, Transport};
 
 /// Header that carries props from the router or a stub to the object; never let in from outside.
 pub const PROPS_HEADER: HeaderName = HeaderName::from_static("x-agents-lifecycle-props");
@@ -146,13 +145,8 @@ impl<B: Agent> Stub for AgentStub<B> {
 }
 
 impl<B: Agent> Transport for AgentStub<B> {
-    fn send(&self, header: HeaderValue, args: String) -> LocalBoxFuture<'_, Result<(u16, Bytes), HostError>> {
-        let sent = self.send(request_of(header, args));
-        Box::pin(async move {
-            let response = sent.await?;
-            let body = response.body.bytes().await.map_err(|error| HostError::new(error.to_string()))?;
-            Ok((response.status.as_u16(), body))
-        })
+    fn send(&self, request: Request) -> LocalBoxFuture<'_, Result<Response, HostError>> {
+        self.send(request)
     }
 
     fn sleep(&self, duration: Duration) -> LocalBoxFuture<'_, ()> {

@@ -4,11 +4,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use bytes::Bytes;
 use durable_agents_core::host::{HostError, Level, Placement, Surroundings as _, Target};
-use durable_agents_core::http::HeaderValue;
+use durable_agents_core::http::{self, HeaderValue};
 use durable_agents_core::route::{Delivery, Route, RoutingRetry, deliver};
-use durable_agents_core::rpc::{Answer, Calling, Remote, Stub, Transport, request_of};
+use durable_agents_core::rpc::{Answer, Calling, Remote, Stub, Transport};
 use durable_agents_core::{Agent, PROPS_HEADER, encode_props};
 use futures::future::LocalBoxFuture;
 use worker::{Env, Request, Response};
@@ -122,17 +121,11 @@ impl<A: Agent> Stub for AgentByName<A> {
 }
 
 impl<A: Agent> Transport for AgentByName<A> {
-    fn send(&self, header: HeaderValue, args: String) -> LocalBoxFuture<'_, Result<(u16, Bytes), HostError>> {
-        let mut request = request_of(header, args);
+    fn send(&self, mut request: http::Request) -> LocalBoxFuture<'_, Result<http::Response, HostError>> {
         if let Some(props) = &self.props {
             request.set_header(PROPS_HEADER, props.clone());
         }
-        let sent = workerd::fetch(self.env.as_ref(), &self.target, request);
-        Box::pin(async move {
-            let response = sent.await?;
-            let body = response.body.bytes().await.map_err(|error| HostError::new(error.to_string()))?;
-            Ok((response.status.as_u16(), body))
-        })
+        workerd::fetch(self.env.as_ref(), &self.target, request)
     }
 
     fn sleep(&self, duration: Duration) -> LocalBoxFuture<'_, ()> {

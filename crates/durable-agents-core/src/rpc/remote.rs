@@ -6,12 +6,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use bytes::Bytes;
 use futures::future::{Either, LocalBoxFuture, select};
 use http::{HeaderName, HeaderValue, Method, header};
 use serde::de::DeserializeOwned;
@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use super::Answer;
 use crate::agent::Agent;
 use crate::host::{HostError, Level, Target};
-use crate::http::Request;
+use crate::http::{Request, Response, StatusCode};
 
 /// Header that makes a request a call; never let in from outside.
 pub const CALL_HEADER: HeaderName = HeaderName::from_static("x-agents-call");
@@ -187,8 +187,8 @@ pub fn typed<'w, T: WireResult<'w> + 'w>(answer: Calling<'w, Answer>) -> Calling
 
 /// How a [`Stub`] reaches its agent. Adapters implement it; [`Remote`] does the rest.
 pub trait Transport {
-    /// Sends a call as [`request_of`] makes it, and returns status and body of the answer.
-    fn send(&self, header: HeaderValue, args: String) -> LocalBoxFuture<'_, Result<(u16, Bytes), HostError>>;
+    /// Sends the request that a call is.
+    fn send(&self, request: Request) -> LocalBoxFuture<'_, Result<Response, HostError>>;
 
     /// Ends after `duration`.
     fn sleep(&self, duration: Duration) -> LocalBoxFuture<'_, ()>;
@@ -262,19 +262,24 @@ impl<'w> Remote<'w> {
         }
         let header = self.trace.to_header(method)?;
         let time_is_up = transport.sleep(self.timeout);
-        let (status, body) = match select(transport.send(header, args), time_is_up).await {
+        let sent = transport.send(request_of(header, args));
+        let answered = pin!(async {
+            let Response { status, body, .. } = sent.await?;
+            Ok((status, body.bytes().await.map_err(|error| HostError::new(error.to_string()))?))
+        });
+        let (status, body) = match select(answered, time_is_up).await {
             Either::Left((answer, _)) => answer.map_err(|error| CallError::of_host(error, &self.target.binding))?,
             Either::Right(((), _)) => return Err(CallError::TimedOut(self.timeout)),
         };
-        if status != 200 {
-            return Err(CallError::Reply(format!("HTTP status {status}")));
+        if status != StatusCode::OK {
+            return Err(CallError::Reply(format!("HTTP status {}", status.as_u16())));
         }
         answer_from_json(&body)
     }
 }
 
 /// The request that a call is.
-pub fn request_of(header: HeaderValue, args: String) -> Request {
+fn request_of(header: HeaderValue, args: String) -> Request {
     Request::new(Method::POST, CALL_URL, args)
         .with_header(CALL_HEADER, header)
         .with_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
