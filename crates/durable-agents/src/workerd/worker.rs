@@ -23,10 +23,8 @@ impl Surroundings for WorkerEnv {
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
-        for part in bytes.chunks_mut(MAX_RANDOM_BYTES) {
-            if sys::get_random_values(part).is_err() {
-                write_log(Level::Error, "the platform has no randomness");
-            }
+        if fill(bytes).is_err() {
+            write_log(Level::Error, "the platform has no randomness");
         }
     }
 
@@ -50,6 +48,10 @@ impl Surroundings for WorkerEnv {
 /// Most bytes that one call of `getRandomValues` fills.
 const MAX_RANDOM_BYTES: usize = 65_536;
 
+fn fill(bytes: &mut [u8]) -> Result<(), JsValue> {
+    bytes.chunks_mut(MAX_RANDOM_BYTES).try_for_each(sys::get_random_values)
+}
+
 pub(crate) fn write_log(level: Level, line: &str) {
     // Without a console there is nobody to tell.
     drop(match level {
@@ -67,6 +69,6 @@ pub(crate) fn write_log(level: Level, line: &str) {
 /// The platform has no randomness.
 pub fn random_bytes<const COUNT: usize>() -> Result<[u8; COUNT], HostError> {
     let mut bytes = [0; COUNT];
-    bytes.chunks_mut(MAX_RANDOM_BYTES).try_for_each(sys::get_random_values).map_err(host_error)?;
+    fill(&mut bytes).map_err(host_error)?;
     Ok(bytes)
 }
