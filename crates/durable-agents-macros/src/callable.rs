@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
-use crate::methods::{Argument, Callable, Callback, MethodBlock, is_answer, is_unit, signature, span_of, type_text};
+use crate::methods::{Argument, Callable, Callback, MethodBlock, is_answer, is_unit, signature, type_text};
 
 /// The block, its tables, the names of its callbacks, and the trait by which other agents call it.
 pub(crate) fn expand(methods: &MethodBlock) -> TokenStream {
@@ -73,7 +73,7 @@ fn callable_row(callable: &Callable) -> TokenStream {
         }
     } else {
         // At the type's own place, which is where it may lack `Serialize`.
-        let write = quote_spanned!(span_of(returns)=> ::durable_agents::rpc::answer::<#returns>);
+        let write = quote_spanned!(returns.span()=> ::durable_agents::rpc::answer::<#returns>);
         quote! {
             let result: #returns = #call;
             #write(&result)
@@ -98,11 +98,11 @@ fn read(argument: &Argument, value: &syn::Ident) -> TokenStream {
     // At the type's own place, which is where it may lack `Deserialize`.
     match optional {
         Some(inner) => {
-            let read = quote_spanned!(span_of(inner)=> ::durable_agents::rpc::optional::<#inner>);
+            let read = quote_spanned!(inner.span()=> ::durable_agents::rpc::optional::<#inner>);
             quote!(#read(#value, #name)?)
         }
         None => {
-            let read = quote_spanned!(span_of(ty)=> ::durable_agents::rpc::argument::<#ty>);
+            let read = quote_spanned!(ty.span()=> ::durable_agents::rpc::argument::<#ty>);
             let expected = type_text(ty);
             quote!(#read(#value, #name, #expected)?)
         }
@@ -113,7 +113,7 @@ fn handler_row(callback: &Callback) -> TokenStream {
     let Callback { ident, name, is_async, takes_context, payload, takes_run } = callback;
     let context = takes_context.then(|| quote!(&task.cx,));
     let read = payload.as_ref().map(|payload| {
-        let read = quote_spanned!(span_of(payload)=> payload::<#payload>);
+        let read = quote_spanned!(payload.span()=> payload::<#payload>);
         quote!(let payload = task.#read()?;)
     });
     let payload = payload.as_ref().map(|_| quote!(payload,));

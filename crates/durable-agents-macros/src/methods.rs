@@ -1,13 +1,12 @@
 //! A block of methods as the author wrote it, checked.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
-use syn::spanned::Spanned;
 use syn::{
     Attribute, Error, Expr, ExprLit, FnArg, GenericArgument, Ident, ImplItem, ImplItemFn, ItemImpl, Lit, LitStr, Meta, Pat,
     PatType, PathArguments, Result, ReturnType, Type,
@@ -99,22 +98,15 @@ struct Mark {
 impl MethodBlock {
     /// Checks the block; all complaints at once, each at its place.
     pub(crate) fn parse(mut block: ItemImpl, options: &BlockOptions, mut complaints: Complaints) -> Result<Self> {
-        if !block.generics.params.is_empty() {
-            complaints.add(&block.generics, "an agent has no type parameters: a class cannot have any");
-        }
-        let name = struct_name(&block.self_ty);
-        if name.is_none() {
-            complaints.add(&block.self_ty, "an agent is a plain struct of this module");
-        }
         let mut methods = Self {
-            name: name.unwrap_or_else(|| Ident::new("Agent", Span::call_site())),
+            name: struct_name(&block, &mut complaints),
             callables: Vec::new(),
             callbacks: Vec::new(),
             uncallable: Vec::new(),
             block: block.clone(),
         };
-        let mut wire_names = BTreeMap::new();
-        let mut constants = BTreeMap::new();
+        let mut wire_names = BTreeSet::new();
+        let mut constants = BTreeSet::new();
         for item in &mut block.items {
             let ImplItem::Fn(method) = item else { continue };
             if let Err(error) = methods.add(method, options, &mut wire_names, &mut constants, &mut complaints) {
@@ -129,8 +121,8 @@ impl MethodBlock {
         &mut self,
         method: &mut ImplItemFn,
         options: &BlockOptions,
-        wire_names: &mut BTreeMap<String, ()>,
-        constants: &mut BTreeMap<String, ()>,
+        wire_names: &mut BTreeSet<String>,
+        constants: &mut BTreeSet<String>,
         complaints: &mut Complaints,
     ) -> Result<()> {
         let callable = take_mark(&mut method.attrs, "callable", &["name", "description", "scope", "streaming", "skip"])?;
@@ -147,8 +139,8 @@ impl MethodBlock {
             (None, Some(mark)) => {
                 let name = wire_name(&mark);
                 let constant = ident.unraw().to_string().to_uppercase();
-                let clash = wire_names.insert(name.clone(), ()).is_some() | constants.insert(constant, ()).is_some();
-                if clash {
+                let is_new = wire_names.insert(name.clone()) & constants.insert(constant);
+                if !is_new {
                     complaints.add(place_of_name(&mark, &ident), &format!("two methods have the name {name:?}"));
                 }
                 self.callbacks.push(Callback::parse(method, name, complaints));
@@ -158,7 +150,7 @@ impl MethodBlock {
             (mark, None) => {
                 let mark = mark.unwrap_or_default();
                 let name = wire_name(&mark);
-                if wire_names.insert(name.clone(), ()).is_some() {
+                if !wire_names.insert(name.clone()) {
                     complaints.add(place_of_name(&mark, &ident), &format!("two methods have the name {name:?}"));
                 }
                 self.callables.push(Callable::parse(method, &mark, name, complaints));
@@ -414,9 +406,4 @@ pub(crate) fn type_text(ty: &Type) -> String {
         text.push_str(part);
     }
     text
-}
-
-/// Where the type is in the author's text.
-pub(crate) fn span_of(ty: &Type) -> Span {
-    ty.span()
 }

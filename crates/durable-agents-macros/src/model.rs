@@ -1,6 +1,6 @@
 //! An `impl Agent for …` block as the author wrote it, checked.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use syn::spanned::Spanned;
 use syn::{Error, Ident, ImplItem, ItemImpl, Result, Type, parse2};
 
@@ -26,18 +26,8 @@ impl AgentImpl {
         if of_trait.is_none_or(|name| name.ident != "Agent") {
             complaints.push(Error::new(block.impl_token.span(), PLACE));
         }
-        if !block.generics.params.is_empty() {
-            complaints.add(&block.generics, "an agent has no type parameters: a class cannot have any");
-        }
-        let name = struct_name(&block.self_ty);
-        if name.is_none() {
-            complaints.add(&block.self_ty, "an agent is a plain struct of this module");
-        }
-        complaints.into_result()?;
-        match name {
-            Some(name) => Ok(Self { block, name }),
-            None => Err(Error::new_spanned(&block.self_ty, "an agent is a plain struct of this module")),
-        }
+        let name = struct_name(&block, &mut complaints);
+        complaints.into_result().map(|()| Self { block, name })
     }
 
     /// Whether the block defines an item of that name.
@@ -51,12 +41,19 @@ impl AgentImpl {
     }
 }
 
-/// The name of a type that is one identifier.
-pub(crate) fn struct_name(ty: &Type) -> Option<Ident> {
-    match ty {
+/// The name of the struct whose block it is, if a class can be made of it; any name with a complaint if not.
+pub(crate) fn struct_name(block: &ItemImpl, complaints: &mut Complaints) -> Ident {
+    if !block.generics.params.is_empty() {
+        complaints.add(&block.generics, "an agent has no type parameters: a class cannot have any");
+    }
+    let name = match &*block.self_ty {
         Type::Path(path) if path.qself.is_none() => path.path.get_ident().cloned(),
         _ => None,
-    }
+    };
+    name.unwrap_or_else(|| {
+        complaints.add(&block.self_ty, "an agent is a plain struct of this module");
+        Ident::new("Agent", Span::call_site())
+    })
 }
 
 /// The block that the attribute stands on.
