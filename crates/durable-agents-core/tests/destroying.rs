@@ -11,7 +11,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::clerk::{ask, clerk, try_ask};
+use common::clerk::{SECOND, ask, clerk, try_ask};
 use common::notes;
 use durable_agents_core::presence::Present;
 use durable_agents_core::resume::{ResumeLimits, ResumeLog};
@@ -20,8 +20,6 @@ use durable_agents_core::{AgentOptions, Callback, Connection, Context};
 use serde_json::{Value, json};
 
 clerk!(Clerk, AgentOptions::new());
-
-const SECOND: Duration = Duration::from_secs(1);
 
 /// An agent with something of everything.
 fn settled(host: &MemoryHost) -> Object {

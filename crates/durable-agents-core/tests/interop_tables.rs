@@ -9,17 +9,13 @@
 
 mod common;
 
-use std::time::Duration;
-
-use common::clerk::{ask, clerk};
+use common::clerk::{SECOND, ask, clerk};
 use common::notes;
 use durable_agents_core::testing::{MemoryHost, Object};
 use durable_agents_core::{AgentOptions, Context, RetryOptions, ScheduleFilter, ScheduleKind, When};
 use serde_json::json;
 
 clerk!(Clerk, AgentOptions::new());
-
-const SECOND: Duration = Duration::from_secs(1);
 
 /// The tables as the SDK makes them now.
 const NOW: [&str; 3] = [

@@ -11,27 +11,14 @@ mod common;
 
 use std::time::Duration;
 
-use common::clerk::{ask, at_start, clerk, forget_callbacks, logged, refused, script};
+use common::clerk::{SECOND, ask, at_start, clerk, forget_callbacks, logged, office, refused, script, text};
 use common::notes;
 use durable_agents_core::task::RunOrigin;
-use durable_agents_core::testing::{MemoryHost, Object};
-use durable_agents_core::{AgentOptions, Callback, Context, MAX_DEAD_LETTERS, RetryOptions, When, error};
+use durable_agents_core::testing::Object;
+use durable_agents_core::{AgentOptions, Callback, Context, MAX_DEAD_LETTERS, Result, RetryOptions, When, error};
 use serde_json::{Value, json};
 
 clerk!(Clerk, AgentOptions::new());
-
-const SECOND: Duration = Duration::from_secs(1);
-
-fn office() -> (MemoryHost, Object) {
-    notes();
-    let host = MemoryHost::new();
-    let object = host.agent::<Clerk>("a");
-    (host, object)
-}
-
-fn text(text: &str) -> String {
-    text.to_owned()
-}
 
 fn waiting(object: &Object) -> u64 {
     ask(object, |cx: Context<Clerk>| async move { Ok(cx.queue_len()?) })
@@ -46,7 +33,7 @@ fn dead(object: &Object) -> Vec<(String, Value, String, u64)> {
 
 #[test]
 fn c162_items_run_in_the_order_of_their_push_one_at_a_time_and_each_once() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     let before = ask(&object, |cx: Context<Clerk>| async move {
         cx.queue(Clerk::SLOW, &200)?;
         cx.queue(Clerk::SLOW, &100)?;
@@ -68,7 +55,7 @@ fn c162_items_run_in_the_order_of_their_push_one_at_a_time_and_each_once() {
 
 #[test]
 fn c162_a_failing_item_is_given_up_after_its_retries_and_the_next_one_runs() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     script(&[|| Err(error!("one")), || Err(error!("two")), || Err(error!("three").context("outer"))]);
     ask(&object, |cx: Context<Clerk>| async move {
         cx.queue(Clerk::SCRIPT, &())?;
@@ -82,7 +69,7 @@ fn c162_a_failing_item_is_given_up_after_its_retries_and_the_next_one_runs() {
 
 #[test]
 fn c163_items_survive_a_crash_and_go_on_by_the_alarm() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     ask(&object, |cx: Context<Clerk>| async move {
         cx.queue(Clerk::SLOW, &60_000)?;
         Ok(cx.queue(Clerk::NOTE, &text("second"))?)
@@ -100,7 +87,7 @@ fn c163_items_survive_a_crash_and_go_on_by_the_alarm() {
 
 #[test]
 fn c163_items_left_without_an_alarm_go_on_at_the_next_wake() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     ask(&object, |cx: Context<Clerk>| async move { Ok(cx.queue(Clerk::SLOW, &1_000)?) });
     host.run_until_idle();
     object.crash();
@@ -113,17 +100,18 @@ fn c163_items_left_without_an_alarm_go_on_at_the_next_wake() {
 
 #[test]
 fn an_alarm_that_meets_a_running_queue_leaves_it_alone() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     ask(&object, |cx: Context<Clerk>| async move { Ok(cx.queue(Clerk::SLOW, &35_000)?) });
     host.advance(60 * SECOND);
     assert_eq!(notes(), ["begins 35000", "ends 35000"]);
 }
 
-#[test]
-fn what_the_start_hook_queues_runs_after_it() {
-    let (host, object) = office();
-    at_start(|cx: Context<Clerk>| async move {
+/// What is noted around a start hook that queues a note, does `more`, and ends a second later.
+fn noted_around_a_start<F: Future<Output = Result<()>> + 'static>(more: fn(Context<Clerk>) -> F) -> Vec<String> {
+    let (host, object) = office::<Clerk>();
+    at_start(move |cx: Context<Clerk>| async move {
         cx.queue(Clerk::NOTE, &text("queued"))?;
+        more(cx.clone()).await?;
         cx.sleep(SECOND).await;
         common::note("started");
         Ok(())
@@ -131,12 +119,17 @@ fn what_the_start_hook_queues_runs_after_it() {
     let answer = object.begin(durable_agents_core::http::Request::get("/"));
     host.advance(2 * SECOND);
     answer.wait();
-    assert_eq!(notes(), ["started", "queued"]);
+    notes()
+}
+
+#[test]
+fn what_the_start_hook_queues_runs_after_it() {
+    assert_eq!(noted_around_a_start(|_| async { Ok(()) }), ["started", "queued"]);
 }
 
 #[test]
 fn items_are_found_and_taken_back() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     let found = ask(&object, |cx: Context<Clerk>| async move {
         let group = |group: &str| json!({"group": group});
         let any = Callback::<Clerk, Value>::named("note");
@@ -166,7 +159,7 @@ fn items_are_found_and_taken_back() {
 
 #[test]
 fn an_item_taken_back_between_two_attempts_is_not_tried_again() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     script(&[|| Err(error!("once"))]);
     ask(&object, |cx: Context<Clerk>| async move { Ok(cx.queue(Clerk::SCRIPT, &())?) });
     ask(&object, |cx: Context<Clerk>| async move { Ok(cx.dequeue_all()?) });
@@ -178,7 +171,7 @@ fn an_item_taken_back_between_two_attempts_is_not_tried_again() {
 
 #[test]
 fn a_payload_of_another_type_is_a_dead_letter_at_once_and_can_be_put_back() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     let id = ask(&object, |cx: Context<Clerk>| async move {
         Ok(cx.queue(Callback::<Clerk, Value>::named("note"), &json!({"not": "text"}))?)
     });
@@ -200,7 +193,7 @@ fn a_payload_of_another_type_is_a_dead_letter_at_once_and_can_be_put_back() {
 
 #[test]
 fn a_callback_that_is_gone_leaves_its_work_among_the_dead_letters_until_it_is_back() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     ask(&object, |cx: Context<Clerk>| async move {
         cx.schedule(SECOND, Clerk::NOTE, &text("scheduled"))?;
         cx.schedule(durable_agents_core::When::every(SECOND), Clerk::NOTE, &text("interval"))?;
@@ -227,7 +220,7 @@ fn a_callback_that_is_gone_leaves_its_work_among_the_dead_letters_until_it_is_ba
 
 #[test]
 fn only_the_newest_dead_letters_are_kept_and_the_log_has_the_others() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     ask(&object, |cx: Context<Clerk>| async move {
         for n in 0..MAX_DEAD_LETTERS + 2 {
             cx.queue_with(Clerk::FAIL, &n.to_string(), RetryOptions::new().max_attempts(1))?;
@@ -247,23 +240,12 @@ fn only_the_newest_dead_letters_are_kept_and_the_log_has_the_others() {
 
 #[test]
 fn nothing_runs_before_the_start_has_ended_even_if_it_is_told_to() {
-    let (host, object) = office();
-    at_start(|cx: Context<Clerk>| async move {
-        cx.queue(Clerk::NOTE, &text("queued"))?;
-        cx.run_due().await?;
-        cx.sleep(SECOND).await;
-        common::note("started");
-        Ok(())
-    });
-    let answer = object.begin(durable_agents_core::http::Request::get("/"));
-    host.advance(2 * SECOND);
-    answer.wait();
-    assert_eq!(notes(), ["started", "queued"]);
+    assert_eq!(noted_around_a_start(|cx| async move { cx.run_due().await }), ["started", "queued"]);
 }
 
 #[test]
 fn traffic_does_not_put_off_the_alarm_that_looks_after_the_queue() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     ask(&object, |cx: Context<Clerk>| async move { Ok(cx.queue(Clerk::SLOW, &60_000)?) });
     let due = object.alarm_ms();
     assert_eq!(due, Some(host.now_ms() + 10_000));

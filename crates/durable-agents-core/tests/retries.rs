@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::clerk::{ask, at_start, clerk, refused, script, try_ask};
+use common::clerk::{SECOND, ask, at_start, clerk, office, refused, script, try_ask};
 use common::{clerk, note, notes};
 use durable_agents_core::host::HostError;
 use durable_agents_core::http::{Request, Response};
@@ -25,8 +25,6 @@ use durable_agents_core::{
 
 clerk!(Clerk, AgentOptions::new());
 clerk!(Stubborn, AgentOptions::new().retry(RetryOptions::new().max_attempts(5).base_delay_ms(10).max_delay_ms(50)));
-
-const SECOND: Duration = Duration::from_secs(1);
 
 /// Puts back everything that it is told was given up.
 #[derive(Default)]
@@ -63,15 +61,17 @@ impl Forgiving {
     const SCRIPT: Callback<Self, ()> = Callback::new("script");
 }
 
-fn office() -> (MemoryHost, Object) {
-    notes();
-    let host = MemoryHost::new();
-    let object = host.agent::<Clerk>("a");
-    (host, object)
+/// Runs `work` in the agent while the clock goes on for an hour.
+fn while_time_passes<A: Agent, T: 'static, F: Future<Output = Result<T>> + 'static>(
+    host: &MemoryHost,
+    object: &Object,
+    work: impl FnOnce(Context<A>) -> F + 'static,
+) -> Result<T> {
+    for_that_time(3_600 * SECOND, host, object, work)
 }
 
-/// Runs `work` in the agent while the clock goes on.
-fn while_time_passes<A: durable_agents_core::Agent, T: 'static, F: Future<Output = Result<T>> + 'static>(
+fn for_that_time<A: Agent, T: 'static, F: Future<Output = Result<T>> + 'static>(
+    time: Duration,
     host: &MemoryHost,
     object: &Object,
     work: impl FnOnce(Context<A>) -> F + 'static,
@@ -83,13 +83,13 @@ fn while_time_passes<A: durable_agents_core::Agent, T: 'static, F: Future<Output
         cx.wait_until(async move { drop(slot.replace(Some(work.await))) });
         Ok(())
     });
-    host.advance(3_600 * SECOND);
+    host.advance(time);
     result.take().expect("it ended")
 }
 
 #[test]
 fn work_is_tried_again_until_it_succeeds_or_has_been_tried_often_enough() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     let fast = RetryOptions::new().base_delay_ms(1).max_delay_ms(10);
     let outcome = while_time_passes(&host, &object, move |cx: Context<Clerk>| async move {
         cx.retry(fast, async |attempt| {
@@ -108,7 +108,7 @@ fn work_is_tried_again_until_it_succeeds_or_has_been_tried_often_enough() {
 
 #[test]
 fn the_predicate_sees_the_error_and_the_next_attempt_and_may_end_it() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     let outcome: Result<()> = while_time_passes(&host, &object, |cx: Context<Clerk>| async move {
         let many = RetryOptions::new().max_attempts(10);
         let agree = |error: &Error, next: u32| {
@@ -124,7 +124,7 @@ fn the_predicate_sees_the_error_and_the_next_attempt_and_may_end_it() {
 
 #[test]
 fn options_of_the_class_hold_where_the_call_says_nothing() {
-    let (host, _) = office();
+    let (host, _) = office::<Clerk>();
     let object = host.agent::<Stubborn>("a");
     let attempts = |options: RetryOptions| {
         let outcome: Result<()> = while_time_passes(&host, &object, move |cx: Context<Stubborn>| async move {
@@ -139,7 +139,7 @@ fn options_of_the_class_hold_where_the_call_says_nothing() {
 
 #[test]
 fn c164_options_out_of_range_are_refused_when_the_work_is_made() {
-    let (_, object) = office();
+    let (_, object) = office::<Clerk>();
     for (retry, text) in [
         (RetryOptions::new().max_attempts(0), "retry.maxAttempts must be >= 1"),
         (RetryOptions::new().base_delay_ms(0), "retry.baseDelayMs must be > 0"),
@@ -158,7 +158,7 @@ fn c164_options_out_of_range_are_refused_when_the_work_is_made() {
 
 #[test]
 fn c159_a_callback_that_fails_twice_and_then_succeeds_runs_three_times() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     script(&[|| Err(error!("one")), || Err(error!("two"))]);
     ask(&object, |cx: Context<Clerk>| async move { Ok(cx.schedule(SECOND, Clerk::SCRIPT, &())?) });
     host.advance(10 * SECOND);
@@ -168,7 +168,7 @@ fn c159_a_callback_that_fails_twice_and_then_succeeds_runs_three_times() {
 
 #[test]
 fn c159_a_callback_that_fails_three_times_reaches_the_error_hook_once_and_is_kept() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     script(&[|| Err(error!("one")), || panic!("two"), || Err(error!("three"))]);
     ask(&object, |cx: Context<Clerk>| async move {
         cx.schedule(SECOND, Clerk::SCRIPT, &())?;
@@ -188,30 +188,15 @@ fn left(object: &Object) -> (usize, usize) {
 
 /// A one-shot that is due and follows the script: whether the alarm's work failed, and whether the schedule is still there.
 fn run_due(host: &MemoryHost, object: &Object, attempts: u32) -> (bool, bool) {
-    while_time_passes_until_done(host, object, move |cx: Context<Clerk>| async move {
+    let outcome = for_that_time(Duration::from_millis(100), host, object, move |cx: Context<Clerk>| async move {
         let retry = RetryOptions::new().max_attempts(attempts).base_delay_ms(1).max_delay_ms(2);
         let made = cx.schedule_with(When::at_ms(0), Clerk::SCRIPT, &(), ScheduleOptions::new().retry(retry))?;
         // Nothing but this runs it.
         cx.host().set_alarm(None)?;
         let threw = cx.run_due().await.is_err();
         Ok((threw, cx.get_schedule(&made.id)?.is_some()))
-    })
-}
-
-fn while_time_passes_until_done<T: 'static, F: Future<Output = Result<T>> + 'static>(
-    host: &MemoryHost,
-    object: &Object,
-    work: impl FnOnce(Context<Clerk>) -> F + 'static,
-) -> T {
-    let result = Rc::new(RefCell::new(None));
-    let slot = Rc::clone(&result);
-    ask(object, move |cx: Context<Clerk>| async move {
-        let work = work(cx.clone());
-        cx.wait_until(async move { drop(slot.replace(Some(work.await))) });
-        Ok(())
     });
-    host.advance(Duration::from_millis(100));
-    result.take().expect("it ended").expect("it succeeded")
+    outcome.expect("it succeeded")
 }
 
 fn retryable() -> Result<()> {
@@ -251,7 +236,7 @@ fn failures_of_the_platform_keep_a_one_shot_and_fail_the_alarm() {
         (&[lost, replaced], 5, (true, true, 2)),
         (&[replaced], 1, (true, true, 1)),
     ] {
-        let (host, object) = office();
+        let (host, object) = office::<Clerk>();
         script(steps);
         assert_eq!(run_due(&host, &object, attempts), (threw, kept));
         let calls_made = notes().iter().filter(|note| note.starts_with("attempt")).count();
@@ -264,7 +249,7 @@ fn failures_of_the_platform_keep_a_one_shot_and_fail_the_alarm() {
 
 #[test]
 fn a_one_shot_that_the_platform_fails_is_put_off_longer_each_time_and_given_up_after_hours() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     ask(&object, |cx: Context<Clerk>| async move {
         let once = ScheduleOptions::new().retry(RetryOptions::new().max_attempts(1));
         Ok(cx.schedule_with(SECOND, Clerk::SCRIPT, &(), once)?)
@@ -287,7 +272,7 @@ fn a_one_shot_that_the_platform_fails_is_put_off_longer_each_time_and_given_up_a
 
 #[test]
 fn one_that_the_platform_fails_does_not_hold_back_the_others_for_good() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     ask(&object, |cx: Context<Clerk>| async move {
         let once = ScheduleOptions::new().retry(RetryOptions::new().max_attempts(1));
         cx.schedule_with(SECOND, Clerk::SCRIPT, &(), once)?;
@@ -301,7 +286,7 @@ fn one_that_the_platform_fails_does_not_hold_back_the_others_for_good() {
 
 #[test]
 fn a_far_schedule_does_not_replace_the_alarm_that_what_failed_waits_for() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     script(&[lost, || Ok(())]);
     ask(&object, |cx: Context<Clerk>| async move {
         let once = ScheduleOptions::new().retry(RetryOptions::new().max_attempts(1));
@@ -315,7 +300,7 @@ fn a_far_schedule_does_not_replace_the_alarm_that_what_failed_waits_for() {
 
 #[test]
 fn a_start_that_schedules_far_ahead_and_fails_leaves_the_alarm_for_what_is_due() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     ask(&object, |cx: Context<Clerk>| async move { Ok(cx.schedule(SECOND, Clerk::NOTE, &"due".to_owned())?) });
     object.evict();
     at_start(|cx: Context<Clerk>| async move {
@@ -334,7 +319,7 @@ fn a_start_that_schedules_far_ahead_and_fails_leaves_the_alarm_for_what_is_due()
 fn a_crash_of_an_alarm_during_which_something_far_was_scheduled_strands_nothing() {
     let mut crashes = 0;
     for n in 1.. {
-        let (host, object) = office();
+        let (host, object) = office::<Clerk>();
         ask(&object, |cx: Context<Clerk>| async move {
             cx.schedule(SECOND, Clerk::SLOW, &5_000)?;
             Ok(cx.schedule(SECOND, Clerk::NOTE, &"due".to_owned())?)
@@ -353,7 +338,7 @@ fn a_crash_of_an_alarm_during_which_something_far_was_scheduled_strands_nothing(
     }
     assert!(crashes >= 2, "{crashes}");
     // The one that matters: the platform does not repeat what was set again.
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     ask(&object, |cx: Context<Clerk>| async move { Ok(cx.schedule(SECOND, Clerk::SLOW, &5_000)?) });
     host.advance(2 * SECOND);
     ask(&object, |cx: Context<Clerk>| async move { Ok(cx.schedule(31_536_000 * SECOND, Clerk::NOTE, &String::new())?) });
@@ -364,7 +349,7 @@ fn a_crash_of_an_alarm_during_which_something_far_was_scheduled_strands_nothing(
 
 #[test]
 fn words_of_the_platform_in_an_authors_error_are_the_authors() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     ask(&object, |cx: Context<Clerk>| async move {
         let words = "Network connection lost. reset because its code was updated, exceeded its memory limit".to_owned();
         cx.schedule(SECOND, Clerk::FAIL, &words)?;
@@ -377,7 +362,7 @@ fn words_of_the_platform_in_an_authors_error_are_the_authors() {
 
 #[test]
 fn what_is_given_up_and_put_back_by_the_error_hook_is_not_lost() {
-    let (host, _) = office();
+    let (host, _) = office::<Clerk>();
     let second = host.agent::<Forgiving>("b");
     script(&[own, || Ok(())]);
     ask(&second, |cx: Context<Forgiving>| async move {
@@ -390,7 +375,7 @@ fn what_is_given_up_and_put_back_by_the_error_hook_is_not_lost() {
 
 #[test]
 fn other_rows_run_although_one_fails_the_alarm_and_none_of_them_runs_twice() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     script(&[lost, || Ok(())]);
     ask(&object, |cx: Context<Clerk>| async move {
         let once = ScheduleOptions::new().retry(RetryOptions::new().max_attempts(1));
@@ -403,7 +388,7 @@ fn other_rows_run_although_one_fails_the_alarm_and_none_of_them_runs_twice() {
 
 #[test]
 fn a_failed_alarm_that_was_set_again_meanwhile_comes_back_all_the_same() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     script(&[lost, || Ok(())]);
     ask(&object, |cx: Context<Clerk>| async move {
         let once = ScheduleOptions::new().retry(RetryOptions::new().max_attempts(1));
@@ -420,7 +405,7 @@ fn a_failed_alarm_that_was_set_again_meanwhile_comes_back_all_the_same() {
 
 #[test]
 fn three_failures_for_want_of_memory_in_a_row_are_enough() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     let strikes = |object: &Object| ask(object, |cx: Context<Clerk>| async move { Ok(cx.memory_limit_strikes()?) });
     script(&[out_of_memory]);
     assert_eq!(run_due(&host, &object, 3), (false, true), "the platform is not to repeat it at once");
@@ -442,7 +427,7 @@ fn three_failures_for_want_of_memory_in_a_row_are_enough() {
 
 #[test]
 fn a_queue_item_outlives_failures_of_the_platform_too() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     script(&[replaced, lost, lost, lost, || Ok(())]);
     ask(&object, |cx: Context<Clerk>| async move { Ok(cx.queue(Clerk::SCRIPT, &())?) });
     host.advance(60 * SECOND);
@@ -457,7 +442,7 @@ fn a_queue_item_outlives_failures_of_the_platform_too() {
 
 #[test]
 fn one_that_needs_too_much_memory_is_given_up_also_beside_alarms_that_go_well() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     script(&[out_of_memory, out_of_memory, out_of_memory]);
     ask(&object, |cx: Context<Clerk>| async move {
         cx.schedule(SECOND, Clerk::SCRIPT, &())?;
@@ -471,7 +456,7 @@ fn one_that_needs_too_much_memory_is_given_up_also_beside_alarms_that_go_well() 
 
 #[test]
 fn an_item_that_the_platform_fails_again_and_again_is_given_up_and_the_next_one_runs() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     script(&[lost as fn() -> Result<()>; 20]);
     ask(&object, |cx: Context<Clerk>| async move {
         cx.queue_with(Clerk::SCRIPT, &(), RetryOptions::new().max_attempts(1))?;

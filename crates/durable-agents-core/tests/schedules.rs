@@ -11,7 +11,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::clerk::{ask, at_start, clerk, logged, refused, script};
+use common::clerk::{SECOND, ask, at_start, clerk, logged, office, refused, script, text};
 use common::{note, notes};
 use durable_agents_core::schedule::MAX_INTERVAL_SECONDS;
 use durable_agents_core::testing::{MemoryHost, Object};
@@ -21,19 +21,6 @@ use durable_agents_core::{
 use serde_json::{Value, json};
 
 clerk!(Clerk, AgentOptions::new());
-
-const SECOND: Duration = Duration::from_secs(1);
-
-fn office() -> (MemoryHost, Object) {
-    notes();
-    let host = MemoryHost::new();
-    let object = host.agent::<Clerk>("a");
-    (host, object)
-}
-
-fn text(text: &str) -> String {
-    text.to_owned()
-}
 
 fn rows(object: &Object) -> u32 {
     object.sql("SELECT count(*) FROM cf_agents_schedules", ()).one().expect("SQL")
@@ -52,7 +39,7 @@ fn id(record: &Value) -> String {
 
 #[test]
 fn c148_a_delayed_callback_runs_once_with_its_payload_and_is_gone() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     schedule(&object, When::after(SECOND), "hello", ScheduleOptions::new());
     assert_eq!(object.alarm_ms(), Some(host.now_ms() + 1_000));
     host.advance(Duration::from_millis(999));
@@ -66,7 +53,7 @@ fn c148_a_delayed_callback_runs_once_with_its_payload_and_is_gone() {
 
 #[test]
 fn c149_a_time_that_has_passed_is_at_the_next_alarm() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     let past = host.now_ms() - 3_600_000;
     for (when, payload) in
         [(When::at_ms(past), "past"), (When::after_seconds(-5.0), "negative"), (When::after_seconds(0.0), "zero")]
@@ -83,7 +70,7 @@ fn c149_a_time_that_has_passed_is_at_the_next_alarm() {
 
 #[test]
 fn c150_schedules_survive_a_restart_and_overdue_ones_run_once_in_due_order() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     for (delay, payload) in [(30, "third"), (10, "first"), (20, "second")] {
         schedule(&object, When::after(delay * SECOND), payload, ScheduleOptions::new());
     }
@@ -101,7 +88,7 @@ fn c150_schedules_survive_a_restart_and_overdue_ones_run_once_in_due_order() {
 
 #[test]
 fn c151_a_cron_schedule_is_made_once_unless_told_otherwise() {
-    let (_, object) = office();
+    let (_, object) = office::<Clerk>();
     let minutely = || When::cron("* * * * *");
     let first = schedule(&object, minutely(), "p", ScheduleOptions::new());
     assert_eq!(schedule(&object, minutely(), "p", ScheduleOptions::new()), first);
@@ -118,7 +105,7 @@ fn c151_a_cron_schedule_is_made_once_unless_told_otherwise() {
 
 #[test]
 fn c151_a_cron_schedule_runs_at_each_match_and_makes_up_for_none() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     schedule(&object, When::cron("*/30 * * * * *"), "tick", ScheduleOptions::new());
     // The world begins at 22:13:20.
     host.advance(Duration::from_secs(10));
@@ -136,7 +123,7 @@ fn c151_a_cron_schedule_runs_at_each_match_and_makes_up_for_none() {
 
 #[test]
 fn c152_a_one_shot_is_made_again_unless_told_otherwise_and_the_first_time_stays() {
-    let (_, object) = office();
+    let (_, object) = office::<Clerk>();
     let idempotent = ScheduleOptions::new().idempotent(true);
     let first = schedule(&object, When::after(10 * SECOND), "p", ScheduleOptions::new());
     assert_ne!(schedule(&object, When::after(10 * SECOND), "p", ScheduleOptions::new()), first);
@@ -150,7 +137,7 @@ fn c152_a_one_shot_is_made_again_unless_told_otherwise_and_the_first_time_stays(
 
 #[test]
 fn c153_an_interval_runs_first_after_one_interval_and_again_whatever_comes_of_it() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     let first = schedule(&object, When::every(SECOND), "tick", ScheduleOptions::new());
     assert_eq!(schedule(&object, When::every(SECOND), "tick", ScheduleOptions::new()), first);
     host.run_until_idle();
@@ -171,7 +158,7 @@ fn c153_an_interval_runs_first_after_one_interval_and_again_whatever_comes_of_it
 
 #[test]
 fn c153_a_duplicate_sets_an_alarm_that_was_lost() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     schedule(&object, When::every(60 * SECOND), "tick", ScheduleOptions::new());
     object.set_alarm_ms(None);
     let alarm_ms = ask(&object, |cx: Context<Clerk>| async move {
@@ -183,7 +170,7 @@ fn c153_a_duplicate_sets_an_alarm_that_was_lost() {
 
 #[test]
 fn c154_intervals_out_of_range_are_refused() {
-    let (_, object) = office();
+    let (_, object) = office::<Clerk>();
     let positive = "intervalSeconds must be a positive number";
     for (seconds, text) in [
         (0.0, positive),
@@ -203,7 +190,7 @@ fn c154_intervals_out_of_range_are_refused() {
 
 #[test]
 fn c155_an_unknown_callback_is_refused() {
-    let (_, object) = office();
+    let (_, object) = office::<Clerk>();
     let refusal =
         refused(
             &object,
@@ -217,7 +204,7 @@ fn c155_an_unknown_callback_is_refused() {
 
 #[test]
 fn c161_a_bad_cron_text_is_refused_at_once() {
-    let (_, object) = office();
+    let (_, object) = office::<Clerk>();
     for (cron, text) in [
         ("60 * * * *", "Invalid cron expression: minute has 60, which is not in 0-59"),
         ("* *", "Invalid cron expression: expected 5 or 6 elements."),
@@ -232,7 +219,7 @@ fn c161_a_bad_cron_text_is_refused_at_once() {
 
 #[test]
 fn a_payload_beyond_the_row_limit_is_refused_and_the_largest_is_not() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     let outcome = ask(&object, |cx: Context<Clerk>| async move {
         let payload = |bytes: usize| "x".repeat(bytes - 2);
         let limit_bytes = durable_agents_core::MAX_PAYLOAD_BYTES;
@@ -250,7 +237,7 @@ fn a_payload_beyond_the_row_limit_is_refused_and_the_largest_is_not() {
 
 #[test]
 fn c156_a_cancelled_schedule_does_not_run() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     let record = schedule(&object, When::after(SECOND), "p", ScheduleOptions::new());
     schedule(&object, When::after(5 * SECOND), "q", ScheduleOptions::new());
     let cancelled = ask(&object, move |cx: Context<Clerk>| async move {
@@ -264,8 +251,8 @@ fn c156_a_cancelled_schedule_does_not_run() {
 }
 
 #[test]
-fn c156_a_schedule_cancelled_by_another_of_the_same_alarm_does_not_run() {
-    let (host, object) = office();
+fn c156_a_schedule_cancelled_while_the_same_alarm_runs_another_does_not_run() {
+    let (host, object) = office::<Clerk>();
     ask(&object, |cx: Context<Clerk>| async move {
         cx.schedule(SECOND, Clerk::SCRIPT, &())?;
         cx.schedule(SECOND, Clerk::NOTE, &text("cancelled"))?;
@@ -285,7 +272,7 @@ fn c156_a_schedule_cancelled_by_another_of_the_same_alarm_does_not_run() {
 
 #[test]
 fn c157_schedules_are_found_by_id_kind_and_time() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     let now_s = host.now_ms() / 1_000;
     let delayed = schedule(&object, When::after(10 * SECOND), "d", ScheduleOptions::new());
     schedule(&object, When::at_ms((now_s + 20) * 1_000), "s", ScheduleOptions::new());
@@ -314,7 +301,7 @@ fn c157_schedules_are_found_by_id_kind_and_time() {
 
 #[test]
 fn c158_a_record_has_the_fields_of_its_kind_and_no_others() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     let now_s = host.now_ms() / 1_000;
     let retry = ScheduleOptions::new().retry(RetryOptions::new().max_attempts(2));
     for (when, options, expected) in [
@@ -346,7 +333,7 @@ fn c158_a_record_has_the_fields_of_its_kind_and_no_others() {
 
 #[test]
 fn c160_an_interval_that_still_runs_is_skipped_and_after_the_timeout_counts_as_hung() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     ask(&object, |cx: Context<Clerk>| async move { Ok(cx.schedule(When::every(5 * SECOND), Clerk::NOTE, &text("tick"))?) });
     // A run that an earlier incarnation did not finish.
     let now_s = host.now_ms() / 1_000;
@@ -384,7 +371,7 @@ fn c160_the_timeout_is_an_option() {
 
 #[test]
 fn a_one_shot_made_by_the_start_without_saying_so_is_warned_of_once_per_callback_and_wake() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     at_start(|cx: Context<Clerk>| async move {
         for delay in [100, 200] {
             cx.schedule(delay * SECOND, Clerk::NOTE, &text("again"))?;
@@ -402,7 +389,7 @@ fn a_one_shot_made_by_the_start_without_saying_so_is_warned_of_once_per_callback
 
 #[test]
 fn ten_one_shots_of_one_callback_at_once_are_warned_of() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     for _ in 0..9 {
         schedule(&object, When::after(SECOND), "p", ScheduleOptions::new());
     }
@@ -418,7 +405,7 @@ fn ten_one_shots_of_one_callback_at_once_are_warned_of() {
 
 #[test]
 fn a_callback_has_no_connection_and_knows_its_run() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     let mut client = object.connect("");
     ask(&object, |cx: Context<Clerk>| async move {
         let schedule = cx.schedule(SECOND, Clerk::SCRIPT, &())?;
@@ -432,7 +419,7 @@ fn a_callback_has_no_connection_and_knows_its_run() {
 
 #[test]
 fn an_agent_that_schedules_nothing_has_no_table_and_asks_for_them_once_per_wake() {
-    let (_, object) = office();
+    let (_, object) = office::<Clerk>();
     object.get("");
     assert_eq!(object.storage_calls(), 1);
     for _ in 0..3 {
@@ -450,7 +437,7 @@ fn an_agent_that_schedules_nothing_has_no_table_and_asks_for_them_once_per_wake(
 
 #[test]
 fn a_second_schedule_further_away_sets_no_alarm() {
-    let (_, object) = office();
+    let (_, object) = office::<Clerk>();
     schedule(&object, When::after(SECOND), "p", ScheduleOptions::new());
     let before = object.storage_calls();
     schedule(&object, When::after(2 * SECOND), "q", ScheduleOptions::new());
@@ -459,7 +446,7 @@ fn a_second_schedule_further_away_sets_no_alarm() {
 
 #[test]
 fn a_time_that_no_date_can_hold_is_stored_as_the_last_one() {
-    let (_, object) = office();
+    let (_, object) = office::<Clerk>();
     for when in [When::after(Duration::MAX), When::at_ms(u64::MAX)] {
         let record = schedule(&object, when, "never", ScheduleOptions::new());
         assert_eq!(record["time"], json!(8_640_000_000_000_u64));
@@ -469,7 +456,7 @@ fn a_time_that_no_date_can_hold_is_stored_as_the_last_one() {
 
 #[test]
 fn an_alarm_that_code_took_away_is_set_by_the_next_schedule_once_it_is_forgotten() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     schedule(&object, When::after(SECOND), "first", ScheduleOptions::new());
     ask(&object, |cx: Context<Clerk>| async move {
         cx.host().set_alarm(None)?;
@@ -483,7 +470,7 @@ fn an_alarm_that_code_took_away_is_set_by_the_next_schedule_once_it_is_forgotten
 
 #[test]
 fn an_interval_below_a_second_runs_once_a_second() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     schedule(&object, When::every_seconds(0.001), "tick", ScheduleOptions::new());
     host.advance(10 * SECOND);
     assert_eq!(notes().len(), 10);
@@ -491,7 +478,7 @@ fn an_interval_below_a_second_runs_once_a_second() {
 
 #[test]
 fn a_one_shot_that_runs_is_not_the_same_request_as_one_made_meanwhile() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     let ask_for_it = |object: &Object| {
         ask(object, |cx: Context<Clerk>| async move {
             Ok(cx.schedule_with(SECOND, Clerk::SLOW, &1_000, ScheduleOptions::new().idempotent(true))?.id)
@@ -509,7 +496,7 @@ fn a_one_shot_that_runs_is_not_the_same_request_as_one_made_meanwhile() {
 
 #[test]
 fn schedules_run_on_after_one_has_stopped_waiting_for_them() {
-    let (host, object) = office();
+    let (host, object) = office::<Clerk>();
     ask(&object, |cx: Context<Clerk>| async move {
         cx.schedule(When::at_ms(0), Clerk::SLOW, &5_000)?;
         cx.wait_until({

@@ -13,7 +13,9 @@ use durable_agents_core::testing::{MemoryHost, Object};
 use durable_agents_core::{Agent, Context, Error, Result, error};
 use futures::future::LocalBoxFuture;
 
-use super::note;
+use super::{note, notes};
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 type Work<A> = Box<dyn FnOnce(Context<A>) -> LocalBoxFuture<'static, Result<()>>>;
 type Step = fn() -> Result<()>;
@@ -23,6 +25,18 @@ thread_local! {
     static AT_START: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
     static SCRIPT: RefCell<VecDeque<Step>> = const { RefCell::new(VecDeque::new()) };
     static FORGETS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A new world with one clerk in it, who has noted nothing.
+pub(crate) fn office<A: Agent>() -> (MemoryHost, Object) {
+    notes();
+    let host = MemoryHost::new();
+    let object = host.agent::<A>("a");
+    (host, object)
+}
+
+pub(crate) fn text(text: &str) -> String {
+    text.to_owned()
 }
 
 /// What the next runs of [`script`] come to; once they are used up, it succeeds.
@@ -77,7 +91,7 @@ pub(crate) fn refused<A: Agent, T: 'static, F: Future<Output = Result<T>> + 'sta
 }
 
 /// Has every start of the agents on this thread do that.
-pub(crate) fn at_start<A: Agent, F: Future<Output = Result<()>> + 'static>(work: fn(Context<A>) -> F) {
+pub(crate) fn at_start<A: Agent, F: Future<Output = Result<()>> + 'static>(work: impl Fn(Context<A>) -> F + 'static) {
     let work: Rc<dyn Fn(Context<A>) -> LocalBoxFuture<'static, Result<()>>> = Rc::new(move |cx| Box::pin(work(cx)));
     AT_START.set(Some(Box::new(work)));
 }
