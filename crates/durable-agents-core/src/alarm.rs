@@ -20,6 +20,7 @@ use crate::shell::Shell;
 use crate::sql::cells::Cells;
 use crate::sql::migrate::{DESTROYING, QUEUES, SCHEDULES, STRIKES, Tables};
 use crate::task::{DESTROY, RunOrigin, TaskError};
+use crate::time::millis;
 use crate::{dead_letter, destroy, queue};
 
 /// How long after a push the alarm looks after the queue, in case the object was lost in the meantime.
@@ -299,10 +300,6 @@ impl Shell {
     pub(crate) fn is_out(&self, strikes: u64) -> bool {
         strikes >= u64::from(self.options.max_alarm_memory_limit_strikes)
     }
-}
-
-pub(crate) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2)
 }
 
 /// The right to run the schedules that are due; one at a time has it. However it ends, also by being dropped in the middle, the

@@ -44,6 +44,7 @@ mod tags;
 pub mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod time;
 mod wire;
 
 pub use agent::{Agent, AgentOptions, Close, Hooks, Source};

@@ -50,6 +50,7 @@ use crate::context::Context;
 use crate::error::AttachmentError;
 use crate::host::HostError;
 use crate::meter::Meter;
+use crate::time::{after, full_second};
 
 /// Longest text that the platform recognises, or answers, by itself: in characters as JavaScript counts them.
 ///
@@ -122,15 +123,6 @@ impl Default for Liveness {
     fn default() -> Self {
         Self::new()
     }
-}
-
-pub(crate) fn after(at_ms: u64, duration: Duration) -> u64 {
-    at_ms.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// That time or the next full second.
-pub(crate) fn full_second(at_ms: u64) -> u64 {
-    at_ms.div_ceil(1_000).saturating_mul(1_000)
 }
 
 /// Life: see [`liveness`](self).

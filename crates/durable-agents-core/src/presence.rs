@@ -91,8 +91,8 @@ use crate::attachment::Flags;
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::liveness::{after, full_second};
 use crate::sql::SqlError;
+use crate::time::{after, full_second, millis};
 
 mod table;
 
@@ -298,8 +298,7 @@ impl<A: Present> Context<A> {
         let now_ms = self.now_ms();
         let (gone, look_again_ms) = settle(table::all(store)?, A::GRACE, now_ms);
         // By time and not by user, so that rows which nobody can read go too.
-        let grace_ms = u64::try_from(A::GRACE.as_millis()).unwrap_or(u64::MAX);
-        table::delete_until(store, now_ms.saturating_sub(grace_ms))?;
+        table::delete_until(store, now_ms.saturating_sub(millis(A::GRACE)))?;
         let is_open = |user: &str| self.open_as(user, None).is_some();
         let news = gone.into_iter().filter(|(user, _)| !is_open(user)).map(|(user, meta)| News::Gone { user, meta }).collect();
         Ok(Settled { news, look_again_ms })

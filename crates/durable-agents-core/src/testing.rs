@@ -80,6 +80,7 @@ use crate::message::Message;
 use crate::route::{RouteOptions, route};
 use crate::runtime::Runtime;
 use crate::signature::VerifyingKey;
+use crate::time::after;
 
 mod client;
 mod crypto;
@@ -248,8 +249,7 @@ impl MemoryHost {
 
     /// Moves the clock, and fires the timers and alarms on the way, each at its own time.
     pub fn advance(&self, duration: Duration) {
-        let delay_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        self.world.advance_to(self.now_ms().saturating_add(delay_ms));
+        self.world.advance_to(after(self.now_ms(), duration));
     }
 
     /// Unix time in milliseconds, as agents see it. Begins at the same moment in every world.

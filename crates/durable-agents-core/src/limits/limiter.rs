@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bucket::TokenBucket;
 use super::{Limits, Reason, Refusal};
+use crate::time::millis;
 
 /// What one sender has used of its [`Limits`].
 ///
@@ -48,7 +49,7 @@ impl Limiter {
 
     /// Counts a strike against the sender: with [`Reason::Content`], for a message that it should not have sent.
     pub fn strike(&mut self, limits: &Limits, reason: Reason, now_ms: u64) -> Refusal {
-        let expiry_ms = u64::try_from(limits.strike_expiry.as_millis()).unwrap_or(u64::MAX);
+        let expiry_ms = millis(limits.strike_expiry);
         self.strikes_ms.retain(|at_ms| now_ms.saturating_sub(*at_ms) < expiry_ms);
         if limits.strikes == 0 {
             return Refusal { reason, is_last: false };

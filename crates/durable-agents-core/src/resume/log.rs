@@ -11,6 +11,7 @@ use crate::message::{Data, Message, Payload};
 use crate::shell::Shell;
 use crate::sql::cells::Cells;
 use crate::sql::{MAX_VALUE_BYTES, SqlError, lazy};
+use crate::time::millis;
 
 // One row for each frame, written once and deleted once; as many as the limits of its log allow, and the newest, which carries
 // the numbering. `start_bytes` is what all earlier frames took together, so that the size of any part is a subtraction. Row 0 of a
@@ -234,8 +235,7 @@ impl<'a> ResumeLog<'a> {
     }
 
     fn oldest_ms(&self) -> u64 {
-        let age_ms = u64::try_from(self.limits.max_age.as_millis()).unwrap_or(u64::MAX);
-        self.shell.host.now_ms().saturating_sub(age_ms)
+        self.shell.host.now_ms().saturating_sub(millis(self.limits.max_age))
     }
 
     fn newest(&self) -> Result<Newest, SqlError> {

@@ -23,6 +23,7 @@ use super::{CrashPoint, EvictPlan};
 use crate::host::{Host, HostError, Level, Target};
 use crate::http::{Request, Response, StatusCode};
 use crate::runtime::{Reply, Runtime};
+use crate::time::after;
 
 /// 2023-11-14T22:13:20Z: a round number of milliseconds that nobody takes for a duration.
 const START_MS: u64 = 1_700_000_000_000;
@@ -315,8 +316,7 @@ impl World {
     /// Ends when the clock has reached that time.
     pub(super) fn sleep(&self, duration: Duration, foreground: bool) -> impl Future<Output = ()> + use<> {
         let timer = Rc::new(Timer { foreground, ..Timer::default() });
-        let delay_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let at_ms = self.now_ms.get().saturating_add(delay_ms);
+        let at_ms = after(self.now_ms.get(), duration);
         self.timers.borrow_mut().insert((at_ms, self.number()), Rc::downgrade(&timer));
         poll_fn(move |cx| {
             if timer.fired.get() {
