@@ -10,7 +10,7 @@ import { panicStrategy } from "../scripts/lib/rust.mjs";
 import { setUp } from "../scripts/lib/set-up.mjs";
 import { Problem, main, say, step } from "../scripts/lib/steps.mjs";
 import { compile } from "../scripts/lib/wasm.mjs";
-import { buildLoad, load } from "./lib/load.mjs";
+import { buildLoad, measureRuns } from "./lib/load.mjs";
 import { SCENARIOS } from "./lib/scenarios.mjs";
 import { SERVERS, writeConfig } from "./lib/servers.mjs";
 import { Workerd, findWorkerd } from "./lib/workerd.mjs";
@@ -70,8 +70,8 @@ await main(async () => {
   const count = ({ server_cpu_ns, operations }) => (cost = (server_cpu_ns / operations / 1e3).toFixed(1));
   try {
     await step(`Profiling ${server.title}, ${scenario.name}`, async () => {
-      const running = [{ name: server.name, pid: workerd.pid, port: workerd.port }];
-      const plan = { servers: running, scenario, rounds: 1, warm_up_rounds: 0, warm_up_ms: SETTLE_MS, measure_ms: RECORD_MS };
+      const runs = [{ server: { name: server.name, pid: workerd.pid, port: workerd.port }, scenario }];
+      const times = { rounds: 1, warm_up_rounds: 0, warm_up_ms: SETTLE_MS, measure_ms: RECORD_MS };
       const perf = new Promise((resolve, reject) => {
         setTimeout(() => {
           const seconds = String(RECORD_MS / 1000 - 1);
@@ -81,7 +81,7 @@ await main(async () => {
             .on("exit", resolve);
         }, SETTLE_MS);
       });
-      await Promise.all([perf, load("measure", plan, count)]);
+      await Promise.all([perf, measureRuns(runs, times, count)]);
     });
     say(`\n100 % are about ${cost} µs of CPU per operation; being watched costs some of them.`);
     say(`\nIn the function itself:\n${top(await report(data, "--no-children"), 40)}`);

@@ -1,19 +1,17 @@
 // npm run bench [-- --short] [--only=SERVER,…] [--scenario=TEXT]: see README.md.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, loadavg, release, tmpdir, type } from "node:os";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { inPackage } from "../scripts/lib/packages.mjs";
 import { inRoot } from "../scripts/lib/paths.mjs";
-import { panicStrategy } from "../scripts/lib/rust.mjs";
 import { setUp } from "../scripts/lib/set-up.mjs";
 import { Problem, main, say, step } from "../scripts/lib/steps.mjs";
-import { buildLoad, load } from "./lib/load.mjs";
-import { isPinned } from "./lib/pin.mjs";
+import { aboutRun } from "./lib/about.mjs";
+import { buildLoad, load, measureRuns } from "./lib/load.mjs";
 import { toSvg } from "./lib/plot.mjs";
 import { toMarkdown } from "./lib/report.mjs";
 import { MODES, SCENARIOS, WEIGHED } from "./lib/scenarios.mjs";
-import { SERVERS, compatibilityDate, sizeOf, writeConfig } from "./lib/servers.mjs";
+import { SERVERS, sizeOf, writeConfig } from "./lib/servers.mjs";
 import { compare, summarize } from "./lib/stats.mjs";
 import { withServers } from "./lib/with-servers.mjs";
 import { Workerd, findWorkerd } from "./lib/workerd.mjs";
@@ -34,24 +32,6 @@ const FOOTPRINT = [
   { name: "CPU until the first answer", unit: "ms", measure: measureStarts },
   ...WEIGHED.map(({ name, what }) => ({ name, unit: "KiB", measure: (program) => weigh(program, what) })),
 ].filter(isWanted);
-
-async function about(workerd) {
-  const { compiler, unwind } = await panicStrategy();
-  return {
-    date: new Date().toISOString().slice(0, 10),
-    mode,
-    ...MODES[mode].load,
-    workerd: workerd.version,
-    agents: JSON.parse(readFileSync(inPackage("agents", "package.json"), "utf8")).version,
-    compatibility_date: compatibilityDate(),
-    rust: `${compiler.split("\n")[0]}, panic = ${unwind ? "unwind" : "abort"}`,
-    cpu: cpus()[0].model,
-    cpus: cpus().length,
-    os: `${type()} ${release()}`,
-    load_average: loadavg()[0].toFixed(1),
-    pinned: isPinned(),
-  };
-}
 
 /** CPU time from the start of a server's process to its first answer, in ns. */
 async function measureStarts(program) {
@@ -92,7 +72,7 @@ await main(async () => {
   for (const server of servers) await server.build();
 
   const workerd = findWorkerd();
-  const facts = await about(workerd);
+  const facts = await aboutRun(workerd, mode);
 
   await step("All servers answer alike", () =>
     withServers(workerd.program, servers, async (running, restart) => {
@@ -106,7 +86,7 @@ await main(async () => {
     await step(scenario.name, () =>
       // New processes for each scenario: what one leaves behind, garbage and idle objects, is no business of the next.
       withServers(workerd.program, servers, (running) =>
-        load("measure", { servers: running, scenario, ...MODES[mode].load }, (slice) => slices.push(slice)),
+        measureRuns(running.map((server) => ({ server, scenario })), MODES[mode].load, (slice) => slices.push(slice)),
       ),
     );
   }

@@ -6,7 +6,7 @@ import { inRoot } from "../scripts/lib/paths.mjs";
 import { setUp } from "../scripts/lib/set-up.mjs";
 import { main, say, step } from "../scripts/lib/steps.mjs";
 import { toCurves } from "./lib/curves.mjs";
-import { buildLoad, load } from "./lib/load.mjs";
+import { buildLoad, measureRuns } from "./lib/load.mjs";
 import { table } from "./lib/report.mjs";
 import { MODES } from "./lib/scenarios.mjs";
 import { SERVERS } from "./lib/servers.mjs";
@@ -53,8 +53,8 @@ await main(async () => {
         await step(`${name}: ${point}, ${server.title}`, () =>
           withServers(program, [server], async (running) => {
             const slices = [];
-            const plan = { servers: running, scenario: { name, ...at(point) }, rounds: Math.ceil(rounds / 2), ...times };
-            await load("measure", plan, (slice) => slices.push(slice));
+            const runs = running.map((server) => ({ server, scenario: { name, ...at(point) } }));
+            await measureRuns(runs, { rounds: Math.ceil(rounds / 2), ...times }, (slice) => slices.push(slice));
             figures[server.name].push(quartiles(slices.map(({ server_cpu_ns, operations }) => server_cpu_ns / operations / 1e3)));
           }),
         );

@@ -29,3 +29,6 @@ export function load(command, plan, onSlice = () => {}) {
     child.stdin.end(JSON.stringify(plan));
   });
 }
+
+/** Measures `runs`, each a scenario on a server, side by side; `times` as in `MODES` of scenarios.mjs. */
+export const measureRuns = (runs, times, onSlice) => load("measure", { runs, ...times }, onSlice);

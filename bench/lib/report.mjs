@@ -1,8 +1,13 @@
+import { circumstances } from "./about.mjs";
+
 export const table = (head, rows) =>
   [head, head.map((_, column) => (column ? "--:" : "---")), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 
-const ratio = ({ median, low, high }) => `${median.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`;
-const digits = (number) => (number >= 100 ? Math.round(number).toString() : number.toPrecision(3));
+/** A median, its quartiles in parentheses. */
+export const spread = ({ median, low, high }, write = (number) => number.toFixed(2)) =>
+  `${write(median)} (${write(low)}–${write(high)})`;
+
+export const digits = (number) => (number >= 100 ? Math.round(number).toString() : number.toPrecision(3));
 const kib = (bytes) => `${(bytes / 1024).toFixed(0)} KiB`;
 
 /** The results of a run as Markdown. */
@@ -15,13 +20,7 @@ export function toMarkdown({ about, servers, scenarios, footprint }) {
   return [
     "# Benchmark",
     "",
-    `${about.date}, ${about.mode} mode: ${about.rounds} rounds of ${about.measure_ms} ms for each server and scenario. ` +
-      `workerd ${about.workerd}, npm \`agents\` ${about.agents}, compatibility date ${about.compatibility_date}, ` +
-      `${about.rust}. ${about.cpus} × ${about.cpu}, ${about.os}; ` +
-      `load average before the run ${about.load_average}. ` +
-      (about.pinned
-        ? "Server and client share one CPU under SCHED_BATCH."
-        : "**Server and client were not pinned to one CPU: the ratios mean less.**"),
+    `${circumstances(about)} npm \`agents\` ${about.agents}.`,
     "",
     "## Server CPU per operation, as a ratio",
     "",
@@ -31,7 +30,7 @@ export function toMarkdown({ about, servers, scenarios, footprint }) {
       ["", ...pairs.map(([server, divisor]) => `${server.title} ÷ ${divisor.title}`)],
       scenarios.map(({ name, figures }) => [
         name,
-        ...pairs.map(([server, divisor]) => ratio(figures[server.name].ratio_to[divisor.name])),
+        ...pairs.map(([server, divisor]) => spread(figures[server.name].ratio_to[divisor.name])),
       ]),
     ),
     "",
@@ -83,7 +82,7 @@ function footprintTable(servers, pairs, footprint) {
     footprint.map(({ name, unit, figures }) => [
       `${name}, ${unit}`,
       ...servers.map((server) => digits(figures[server.name].figure.median / UNITS[unit])),
-      ...pairs.map(([server, divisor]) => ratio(figures[server.name].ratio_to[divisor.name])),
+      ...pairs.map(([server, divisor]) => spread(figures[server.name].ratio_to[divisor.name])),
     ]),
   );
 }

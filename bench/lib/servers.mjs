@@ -2,11 +2,12 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { join, relative } from "node:path";
 import { gzipSync } from "node:zlib";
+import { build } from "../../scripts/lib/build.mjs";
 import { esbuild } from "../../scripts/lib/packages.mjs";
 import { inRoot } from "../../scripts/lib/paths.mjs";
 import { run } from "../../scripts/lib/run.mjs";
 import { buildWorker } from "../../scripts/lib/wasm.mjs";
-import { oneAgent } from "../../scripts/lib/workers.mjs";
+import { oneAgent, shipped } from "../../scripts/lib/workers.mjs";
 
 const inBench = (...parts) => inRoot("bench", ...parts);
 
@@ -60,6 +61,18 @@ export const SERVERS = [
   },
 ];
 
+const wranglerToml = () => readFileSync(shipped.config, "utf8");
+
+/** The worker that is deployed, with all its agents and these variables: a server under a name of the caller's. */
+export const shippedServer = (name, vars) => ({
+  name,
+  title: shipped.name,
+  folder: shipped.outDir,
+  build,
+  classes: [...wranglerToml().matchAll(/^class_name = "(.+)"$/gm)].map(([, className]) => className),
+  vars,
+});
+
 /** The modules of a built server, the entry point first. */
 export function modulesOf(server) {
   const names = readdirSync(server.folder).filter((name) => /\.(js|wasm)$/.test(name));
@@ -77,15 +90,23 @@ export function sizeOf(server) {
 }
 
 /** The one with which the worker is deployed. */
-export const compatibilityDate = () =>
-  /^compatibility_date = "(.+)"$/m.exec(readFileSync(inRoot("wrangler.toml"), "utf8"))[1];
+export const compatibilityDate = () => /^compatibility_date = "(.+)"$/m.exec(wranglerToml())[1];
 
 /** workerd has `cloudflare:email` and not what it imports; the npm package imports that to answer mails. */
 const NO_EMAIL = "export default { EmailMessage: class {} };";
 
-/** workerd's configuration for a server: one SQLite class, its data on disk in `folder`. Returns the path of the file. */
+/**
+ * workerd's configuration for a server: its classes, `BenchAgent` unless it says otherwise, with SQLite on disk in `folder`, and its
+ * variables. Returns the path of the file.
+ */
 export function writeConfig(server, folder) {
+  const { classes = ["BenchAgent"], vars = {} } = server;
   const text = JSON.stringify; // capnp's text is quoted like JSON's
+  const bindings = [
+    ...classes.map((name) => `(name = ${text(name)}, durableObjectNamespace = ${text(name)})`),
+    ...Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`),
+  ];
+  const namespaces = classes.map((name) => `(className = ${text(name)}, uniqueKey = ${text(name)}, enableSql = true)`);
   const modules = modulesOf(server).map((name) => {
     const kind = name.endsWith(".wasm") ? "wasm" : "esModule";
     // Relative, as capnp looks for an absolute path among its imports.
@@ -110,8 +131,8 @@ const config :Workerd.Config = (
 const main :Workerd.Worker = (
   modules = [${modules.join(", ")}],
   compatibilityDate = ${text(compatibilityDate())},
-  bindings = [(name = "BenchAgent", durableObjectNamespace = "BenchAgent")],
-  durableObjectNamespaces = [(className = "BenchAgent", uniqueKey = "bench-agent", enableSql = true)],
+  bindings = [${bindings.join(", ")}],
+  durableObjectNamespaces = [${namespaces.join(", ")}],
   durableObjectStorage = (localDisk = "disk"),
 );
 `,

@@ -46,8 +46,8 @@ async fn compare(servers: &[Server], talk: impl AsyncFn(&Server) -> Result<Trans
 async fn conversation(server: &Server) -> Result<Transcript> {
     let mut said = Transcript::new();
 
-    let mut http = HttpClient::connect(server, INSTANCE).await?;
-    let answer = http.get().await?;
+    let mut http = HttpClient::connect(server).await?;
+    let answer = http.get(&server.path(INSTANCE)).await?;
     let body: Value = serde_json::from_slice(&answer.body).with_context(|| format!("{answer:?}"))?;
     said.push(("GET", json!([answer.status.as_u16(), answer.content_type, body])));
 

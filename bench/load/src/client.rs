@@ -1,5 +1,7 @@
 //! One WebSocket of one client.
 
+use std::fmt::Debug;
+
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
@@ -21,8 +23,13 @@ pub(crate) struct Client {
 impl Client {
     /// Opens a socket; the greeting is not read yet.
     pub(crate) async fn connect(server: &Server, instance: &str) -> Result<Self> {
+        Self::open(server, &server.path(instance)).await
+    }
+
+    /// Opens a socket to an agent of any kind, at `path`.
+    pub(crate) async fn open(server: &Server, path: &str) -> Result<Self> {
         let stream = tcp(server).await?;
-        let url = format!("ws://127.0.0.1:{}{}", server.port, server.path(instance));
+        let url = format!("ws://127.0.0.1:{}{path}", server.port);
         let (socket, _) = client_async(url, stream).await.context("the handshake failed")?;
         Ok(Self { socket })
     }
@@ -86,6 +93,6 @@ pub(crate) async fn tcp(server: &Server) -> Result<TcpStream> {
 }
 
 /// The beginning of a message, for people.
-fn excerpt(message: &Message) -> String {
+pub(crate) fn excerpt(message: &impl Debug) -> String {
     format!("{message:?}").chars().take(200).collect()
 }

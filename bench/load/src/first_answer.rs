@@ -26,7 +26,7 @@ pub(crate) async fn first_answer(server: &Server) -> Result<()> {
     let began = Instant::now();
     timeout(PATIENCE, async {
         // It listens before it has loaded everything.
-        while HttpClient::connect(server, "first").await?.get_ok().await.is_err() {
+        while HttpClient::connect(server).await?.get_ok(&server.path("first")).await.is_err() {
             sleep(Duration::from_millis(1)).await;
         }
         anyhow::Ok(())

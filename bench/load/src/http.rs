@@ -2,9 +2,10 @@
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::http::request::Builder;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 
@@ -13,8 +14,7 @@ use crate::plan::Server;
 
 #[derive(Debug)]
 pub(crate) struct HttpClient {
-    sender: SendRequest<Empty<Bytes>>,
-    path: String,
+    sender: SendRequest<Full<Bytes>>,
     host: String,
 }
 
@@ -27,16 +27,17 @@ pub(crate) struct Answer {
 }
 
 impl HttpClient {
-    pub(crate) async fn connect(server: &Server, instance: &str) -> Result<Self> {
+    pub(crate) async fn connect(server: &Server) -> Result<Self> {
         let (sender, connection) = http1::handshake(TokioIo::new(tcp(server).await?)).await?;
         // Ends with the sender; a failure reaches the request that it concerns.
         tokio::spawn(connection);
-        Ok(Self { sender, path: server.path(instance), host: format!("127.0.0.1:{}", server.port) })
+        Ok(Self { sender, host: format!("127.0.0.1:{}", server.port) })
     }
 
-    pub(crate) async fn get(&mut self) -> Result<Answer> {
+    /// Sends a request, which needs no `host`, and reads the answer to its end.
+    pub(crate) async fn ask(&mut self, request: Builder, body: Bytes) -> Result<Answer> {
         self.sender.ready().await?;
-        let request = Request::get(&self.path).header(HOST, &self.host).body(Empty::new())?;
+        let request = request.header(HOST, &self.host).body(Full::new(body))?;
         let response = self.sender.send_request(request).await?;
         let status = response.status();
         let content_type = response.headers().get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or(""));
@@ -45,8 +46,12 @@ impl HttpClient {
         Ok(Answer { status, content_type, body })
     }
 
-    pub(crate) async fn get_ok(&mut self) -> Result<()> {
-        let answer = self.get().await?;
+    pub(crate) async fn get(&mut self, path: &str) -> Result<Answer> {
+        self.ask(Request::get(path), Bytes::new()).await
+    }
+
+    pub(crate) async fn get_ok(&mut self, path: &str) -> Result<()> {
+        let answer = self.get(path).await?;
         ensure!(answer.status == StatusCode::OK && !answer.body.is_empty(), "unexpected {answer:?}");
         Ok(())
     }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use crate::client::Client;
+use crate::exchange::Player;
 use crate::http::HttpClient;
 use crate::plan::{Operation, Server};
 
@@ -19,12 +20,13 @@ pub(crate) enum Lane<'a> {
     Broadcast { sockets: Vec<Client>, message: Message },
     Connect { server: &'a Server, instance: String },
     NewInstance { server: &'a Server, prefix: String, count: u32 },
-    Get(HttpClient),
+    Get { client: HttpClient, path: String },
+    Exchange(Player<'a>),
 }
 
 impl<'a> Lane<'a> {
     /// Opens the lanes of one slice; `slice` is in the names of its instances, so none is used twice.
-    pub(crate) async fn open(server: &'a Server, operation: Operation, lanes: usize, slice: &str) -> Result<Vec<Self>> {
+    pub(crate) async fn open(server: &'a Server, operation: &'a Operation, lanes: usize, slice: &str) -> Result<Vec<Self>> {
         let mut open = Vec::with_capacity(lanes);
         for lane in 0..lanes {
             open.push(Self::open_one(server, operation, slice, lane).await?);
@@ -32,9 +34,9 @@ impl<'a> Lane<'a> {
         Ok(open)
     }
 
-    async fn open_one(server: &'a Server, operation: Operation, slice: &str, lane: usize) -> Result<Self> {
+    async fn open_one(server: &'a Server, operation: &'a Operation, slice: &str, lane: usize) -> Result<Self> {
         let own = format!("{slice}-{lane}");
-        Ok(match operation {
+        Ok(match *operation {
             Operation::EchoText { bytes } => {
                 Self::Echo { client: Client::join(server, slice).await?, message: Message::text(text(bytes)) }
             }
@@ -54,7 +56,8 @@ impl<'a> Lane<'a> {
             },
             Operation::Connect => Self::Connect { server, instance: slice.to_owned() },
             Operation::NewInstance => Self::NewInstance { server, prefix: own, count: 0 },
-            Operation::Get => Self::Get(HttpClient::connect(server, slice).await?),
+            Operation::Get => Self::Get { client: HttpClient::connect(server).await?, path: server.path(slice) },
+            Operation::Exchange(ref exchange) => Self::Exchange(Player::enter(server, exchange, slice, lane).await?),
         })
     }
 
@@ -87,7 +90,8 @@ impl<'a> Lane<'a> {
                 *count += 1;
                 visit(server, &format!("{prefix}-{count}")).await
             }
-            Self::Get(client) => client.get_ok().await,
+            Self::Get { client, path } => client.get_ok(path).await,
+            Self::Exchange(player) => player.play().await,
         }
     }
 
@@ -100,7 +104,8 @@ impl<'a> Lane<'a> {
                 watchers
             }
             Self::Broadcast { sockets, .. } => sockets,
-            Self::Connect { .. } | Self::NewInstance { .. } | Self::Get(_) => Vec::new(),
+            Self::Exchange(player) => player.leave(),
+            Self::Connect { .. } | Self::NewInstance { .. } | Self::Get { .. } => Vec::new(),
         };
         try_join_all(clients.into_iter().map(Client::close)).await?;
         Ok(())

@@ -1,4 +1,4 @@
-//! Slices: one scenario on one server for a moment, all clocks read around it.
+//! Slices: one run for a moment, all clocks read around it.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::cpu::CpuClock;
 use crate::crowd::{self, gather};
 use crate::lane::Lane;
-use crate::plan::{Plan, Server};
+use crate::plan::{Plan, Run};
 
 /// A server that does not answer fails the run after this, beyond the time that the slice was to take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,19 +29,19 @@ struct Slice<'a> {
     p99_ns: u128,
 }
 
-/// Runs all rounds. In a round the scenario runs on one server after the other, so that what drifts, drifts for all of them.
+/// Measures all rounds. In a round a slice of one run follows the other's, so that what drifts, drifts for all of them.
 pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     let mut crowds = Vec::new();
-    if let Some(crowd) = plan.scenario.crowd {
-        for server in &plan.servers {
+    for Run { server, scenario } in &plan.runs {
+        if let Some(crowd) = scenario.crowd {
             crowds.push(gather(server, crowd).await.with_context(|| server.name.clone())?);
         }
     }
     for round in 0..plan.warm_up_rounds + plan.rounds {
-        for server in in_turn(&plan.servers, round) {
-            let slice = timeout(plan.warm_up() + plan.measure() + PATIENCE, measure_slice(plan, server, round)).await;
+        for run in in_turn(&plan.runs, round) {
+            let slice = timeout(plan.warm_up() + plan.measure() + PATIENCE, measure_slice(plan, run, round)).await;
             let slice = slice.unwrap_or_else(|_| Err(anyhow!("the server does not answer")));
-            let slice = slice.with_context(|| server.name.clone())?;
+            let slice = slice.with_context(|| format!("{}, {}", run.server.name, run.scenario.name))?;
             if round >= plan.warm_up_rounds {
                 println!("{}", serde_json::to_string(&slice)?);
             }
@@ -50,21 +50,21 @@ pub(crate) async fn measure(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// The servers, another one first in each round: being first is an advantage or a drawback.
-fn in_turn(servers: &[Server], round: u32) -> impl Iterator<Item = &Server> {
-    let first = round as usize % servers.len().max(1);
-    servers.iter().cycle().skip(first).take(servers.len())
+/// The runs, another one first in each round: being first is an advantage or a drawback.
+fn in_turn(runs: &[Run], round: u32) -> impl Iterator<Item = &Run> {
+    let first = round as usize % runs.len().max(1);
+    runs.iter().cycle().skip(first).take(runs.len())
 }
 
-async fn measure_slice<'a>(plan: &'a Plan, server: &'a Server, round: u32) -> Result<Slice<'a>> {
-    let scenario = &plan.scenario;
+async fn measure_slice<'a>(plan: &Plan, run: &'a Run, round: u32) -> Result<Slice<'a>> {
+    let Run { server, scenario } = run;
     let server_clock = CpuClock::of_process(server.pid)?;
     let client_clock = CpuClock::of_process(std::process::id().cast_signed())?;
-    let instance = match scenario.crowd {
+    let slice = match scenario.crowd {
         Some(_) => crowd::INSTANCE.to_owned(),
-        None => format!("round-{round}"),
+        None => format!("{round:04}"),
     };
-    let mut lanes = Lane::open(server, scenario.operation, scenario.lanes, &instance).await?;
+    let mut lanes = Lane::open(server, &scenario.operation, scenario.lanes, &slice).await?;
 
     run_for(&mut lanes, plan.warm_up()).await?;
     let (began, server_before, client_before) = (Instant::now(), server_clock.now()?, client_clock.now()?);

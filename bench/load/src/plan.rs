@@ -1,8 +1,10 @@
-//! What to do, as `bench/run.mjs` hands it over.
+//! What to do, as the scripts of `bench/` hand it over.
 
 use std::time::Duration;
 
 use serde::Deserialize;
+
+use crate::exchange::Exchange;
 
 /// The servers to compare.
 #[derive(Debug, Deserialize)]
@@ -31,12 +33,17 @@ pub(crate) enum Weighed {
     Connection,
 }
 
-/// One scenario to measure.
+/// What to play a few times, to see that it ends as it should.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Rehearsal {
+    pub(crate) runs: Vec<Run>,
+}
+
+/// What to measure side by side.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Plan {
-    pub(crate) servers: Vec<Server>,
-    pub(crate) scenario: Scenario,
-    /// Rounds that count. In each, the scenario runs on every server.
+    pub(crate) runs: Vec<Run>,
+    /// Rounds that count. In each there is a slice of every run.
     pub(crate) rounds: u32,
     /// Rounds before those, whose figures are thrown away: compilers and caches warm up.
     pub(crate) warm_up_rounds: u32,
@@ -44,6 +51,13 @@ pub(crate) struct Plan {
     pub(crate) warm_up_ms: u64,
     /// How long each slice is measured.
     pub(crate) measure_ms: u64,
+}
+
+/// A scenario on a server.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) server: Server,
+    pub(crate) scenario: Scenario,
 }
 
 /// A running workerd.
@@ -80,7 +94,7 @@ pub(crate) struct Crowd {
 }
 
 /// What is done over and over.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Operation {
     /// A text message comes back. All lanes on one instance.
@@ -99,6 +113,8 @@ pub(crate) enum Operation {
     NewInstance,
     /// `GET` over a kept connection.
     Get,
+    /// Whatever the plan spells out, with any agent. Only this one needs no agent under test.
+    Exchange(Exchange),
 }
 
 impl Plan {
