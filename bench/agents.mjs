@@ -6,10 +6,9 @@ import { inRoot } from "../scripts/lib/paths.mjs";
 import { setUp } from "../scripts/lib/set-up.mjs";
 import { Problem, main, say, step } from "../scripts/lib/steps.mjs";
 import { aboutRun, circumstances } from "./lib/about.mjs";
-import { ECHO, EXCHANGES, VARS } from "./lib/exchanges.mjs";
+import { ECHO, EXCHANGES, TIMES, VARS } from "./lib/exchanges.mjs";
 import { buildLoad, load, measureRuns } from "./lib/load.mjs";
 import { digits, spread, table } from "./lib/report.mjs";
-import { MODES } from "./lib/scenarios.mjs";
 import { shippedServer } from "./lib/servers.mjs";
 import { compare, quartiles } from "./lib/stats.mjs";
 import { withServers } from "./lib/with-servers.mjs";
@@ -48,7 +47,7 @@ await main(async () => {
   const server = shippedServer("shipped", VARS);
   await server.build();
   const workerd = findWorkerd();
-  const facts = await aboutRun(workerd, mode);
+  const facts = await aboutRun(workerd, mode, TIMES[mode]);
 
   const withRuns = (scenarios, work) =>
     withServers(
@@ -69,7 +68,7 @@ await main(async () => {
   for (const scenario of wanted) {
     const slices = [];
     await step(titleOf(scenario), () =>
-      withRuns(scenariosOf(scenario), (runs) => measureRuns(runs, MODES[mode].load, (slice) => slices.push(slice))),
+      withRuns(scenariosOf(scenario), (runs) => measureRuns(runs, TIMES[mode], (slice) => slices.push(slice))),
     );
     const samples = samplesOf(scenario, slices);
     const { figure, ratio_to } = compare(samples, ["echo", "message"]).message;

@@ -72,7 +72,7 @@ await main(async () => {
   for (const server of servers) await server.build();
 
   const workerd = findWorkerd();
-  const facts = await aboutRun(workerd, mode);
+  const facts = await aboutRun(workerd, mode, MODES[mode].load);
 
   await step("All servers answer alike", () =>
     withServers(workerd.program, servers, async (running, restart) => {

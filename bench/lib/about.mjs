@@ -3,16 +3,15 @@ import { cpus, loadavg, release, type } from "node:os";
 import { inPackage } from "../../scripts/lib/packages.mjs";
 import { panicStrategy } from "../../scripts/lib/rust.mjs";
 import { isPinned } from "./pin.mjs";
-import { MODES } from "./scenarios.mjs";
 import { compatibilityDate } from "./servers.mjs";
 
 /** What figures of a run that begins now depend on, beside what is measured. */
-export async function aboutRun(workerd, mode) {
+export async function aboutRun(workerd, mode, times) {
   const { compiler, unwind } = await panicStrategy();
   return {
     date: new Date().toISOString().slice(0, 10),
     mode,
-    ...MODES[mode].load,
+    ...times,
     workerd: workerd.version,
     agents: JSON.parse(readFileSync(inPackage("agents", "package.json"), "utf8")).version,
     compatibility_date: compatibilityDate(),

@@ -1,4 +1,11 @@
 import { createHmac } from "node:crypto";
+import { MODES } from "./scenarios.mjs";
+
+/** How long; as in `MODES`. Answers are slow: what is short elsewhere is over before the compilers have come to rest. */
+export const TIMES = {
+  full: MODES.full.load,
+  short: { rounds: 5, warm_up_rounds: 2, warm_up_ms: 250, measure_ms: 500 },
+};
 
 /** What the shipped worker is measured with; anything else as it comes. */
 export const VARS = {
@@ -26,7 +33,7 @@ const pieces = (said) =>
 const turn = (message, ...frames) => ({ send: typeof message === "string" ? message : JSON.stringify(message), frames });
 
 const HELLO = "Hello there!";
-const LONG = "a hundred words more ".repeat(25) + HELLO;
+const LONG = "some words more ".repeat(16) + HELLO;
 const FURTHER_PIECES = pieces(LONG).length - pieces(HELLO).length;
 
 const counter = (exchange) => ({
@@ -138,19 +145,25 @@ export const ECHO = { name: "Counter, `get`", exchange: counter({ turns: [turn("
  * With `beyond`, the figure is what the exchange takes beyond that one, divided by `count`.
  */
 export const EXCHANGES = [
+  {
+    agent: "Counter",
+    name: "`increment`",
+    exchange: { path: "/agents/counter/{slice}-{lane}?protocol=false", turns: [turn("increment", { type: "count" })] },
+    lanes: 8,
+  },
   { agent: "Counter", name: "connect", exchange: counter({ is_visit: true, turns: [] }), lanes: 8 },
 
   { agent: "SessionAgent", name: "connect", exchange: session({ path: "/agents/session-agent/{slice}-{lane}", is_visit: true, turns: [] }), lanes: 8 },
   { agent: "SessionAgent", name: "text `ping`", exchange: session({ turns: [turn("ping", "pong")] }), lanes: 16 },
   { agent: "SessionAgent", name: "`ping`", exchange: session({ turns: [turn({ type: "ping" }, { type: "pong" })] }), lanes: 16 },
-  { agent: "SessionAgent", name: `\`agent:message\`, ${pieces(HELLO).length} chunks`, exchange: answered(HELLO), lanes: 16 },
+  { agent: "SessionAgent", name: `\`agent:message\`, ${pieces(HELLO).length} chunks`, exchange: answered(HELLO), lanes: 4 },
   {
     agent: "SessionAgent",
     name: "each chunk more",
     exchange: answered(LONG),
     beyond: answered(HELLO),
     count: FURTHER_PIECES,
-    lanes: 16,
+    lanes: 4,
   },
 
   { agent: "WorldAgent", name: "connect", exchange: world({ opening: [], is_visit: true, turns: [] }), lanes: 8 },
@@ -176,19 +189,19 @@ export const EXCHANGES = [
     agent: "WorldAgent",
     name: "`chat_send` to 1 agent",
     exchange: world({ turns: [say(`@helper ${HELLO}`, response(`@helper ${HELLO}`, "helper"))] }),
-    lanes: 16,
+    lanes: 4,
   },
   {
     agent: "WorldAgent",
     name: "`chat_send` to 2 agents",
     exchange: world({ turns: [say(HELLO, ...repeated(2, response(HELLO)))] }),
-    lanes: 16,
+    lanes: 4,
   },
   {
     agent: "WorldAgent",
     name: `\`chat_send\` to 1 agent, ${pieces(`@helper ${HELLO}`).length} chunks`,
     exchange: streamed(`@helper ${HELLO}`),
-    lanes: 16,
+    lanes: 4,
   },
   {
     agent: "WorldAgent",
@@ -196,7 +209,7 @@ export const EXCHANGES = [
     exchange: streamed(`@helper ${LONG}`),
     beyond: streamed(`@helper ${HELLO}`),
     count: FURTHER_PIECES,
-    lanes: 16,
+    lanes: 4,
   },
 
   { agent: "HubAgent", name: "connect, with a token", exchange: hubVisit(0), lanes: 8 },

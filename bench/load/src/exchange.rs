@@ -76,6 +76,14 @@ struct HttpTurn {
     answer: Value,
 }
 
+impl Turn {
+    /// What it is, for people.
+    fn said(&self) -> &str {
+        let path = self.request.as_ref().map(|request| request.path.as_str());
+        self.send.as_deref().or(path).unwrap_or("nothing")
+    }
+}
+
 const fn one() -> usize {
     1
 }
@@ -146,7 +154,7 @@ impl<'a> Player<'a> {
             self.ask(request).await?;
         }
         for socket in &mut self.sockets {
-            hear(socket, &turn.frames).await.with_context(|| excerpt(&turn.send))?;
+            hear(socket, &turn.frames).await.with_context(|| format!("after {}", excerpt(&turn.said())))?;
         }
         Ok(())
     }
