@@ -19,7 +19,7 @@ use crate::http::HttpClient;
 use crate::lane::Lane;
 use crate::plan::{Rehearsal, Run, Server};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a rehearsal plays what it plays: a frame too many is found by what comes next.
 const PLAYED: u32 = 3;
