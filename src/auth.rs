@@ -118,7 +118,7 @@ pub async fn authenticate<A: Agent>(cx: &Context<A>, request: &Request) -> Resul
     let authorization = request.header("authorization");
     let user = check(cx.host(), token_of(authorization.as_deref(), request.url()).as_deref()).await;
     if let Err(refusal) = &user {
-        log_refusal(cx.host(), A::CLASS, cx.name(), refusal);
+        cx.log(Level::Info, &format!("token refused: {refusal}"));
     }
     user
 }
@@ -129,18 +129,14 @@ pub async fn authenticate<A: Agent>(cx: &Context<A>, request: &Request) -> Resul
 /// [`TokenError`].
 pub async fn check(around: &dyn Surroundings, token: Option<&str>) -> Result<User, TokenError> {
     let token = token.ok_or(TokenError::Missing)?;
-    Tokens::configured(|name| around.var(name)).check(around, token).await
+    Tokens::configured(around).check(around, token).await
 }
 
 /// Says in the log what an operator should know of the configuration. For the start of an agent that checks tokens.
 pub fn log_configuration<A: Agent>(cx: &Context<A>) {
-    for (level, line) in Tokens::configured(|name| cx.var(name)).remarks() {
-        cx.log(level, &format!("agent={} instance={:?} {line}", A::CLASS, cx.name()));
+    for (level, line) in Tokens::configured(cx.host()).remarks() {
+        cx.log(level, &line);
     }
-}
-
-fn log_refusal(around: &dyn Surroundings, class: &str, name: &str, refusal: &TokenError) {
-    around.log(Level::Info, &format!("agent={class} instance={name:?} token refused: {refusal}"));
 }
 
 /// Which tokens are accepted.
@@ -152,9 +148,9 @@ struct Tokens {
 }
 
 impl Tokens {
-    fn configured(var: impl Fn(&str) -> Option<String>) -> Self {
+    fn configured(around: &dyn Surroundings) -> Self {
         // An empty secret would be one that everybody knows.
-        let set = |name: &str| var(name).filter(|value| !value.is_empty());
+        let set = |name: &str| around.var(name).filter(|value| !value.is_empty());
         Self {
             keys: Keys::configured(set),
             issuer: set("JWT_ISSUER"),

@@ -350,8 +350,7 @@ struct Delivered {
 fn limits(cx: &Context<HubAgent>) -> Limits {
     let configured = cx.var("HUB_MAX_MESSAGE_BYTES");
     let max_bytes = configured.as_deref().map_or(Ok(MAX_MESSAGE_BYTES), str::parse).unwrap_or_else(|_| {
-        let line = format!("agent=HubAgent instance={:?} HUB_MAX_MESSAGE_BYTES is no number of bytes", cx.name());
-        cx.log(host::Level::Error, &line);
+        cx.log(host::Level::Error, "HUB_MAX_MESSAGE_BYTES is no number of bytes");
         MAX_MESSAGE_BYTES
     });
     // The largest message has to fit into a full bucket.

@@ -154,10 +154,7 @@ async fn room(cx: &Context<RestAgent>, room: &str) -> Result<Response> {
     match cx.retry_if(RetryOptions::new(), ask, may_help).await {
         Ok(stats) => Ok(Response::json(&Room { room, stats })?),
         Err(error) => {
-            cx.log(
-                Level::Warn,
-                &format!("agent=RestAgent instance={:?} room={room:?} error={:?}", cx.name(), format!("{error:#}")),
-            );
+            cx.log(Level::Warn, &format!("room={room:?} error={:?}", format!("{error:#}")));
             refusal(StatusCode::SERVICE_UNAVAILABLE, "The room does not answer")
         }
     }

@@ -124,7 +124,7 @@ impl Agent for WorldAgent {
                 if let Err(error) = self.answer(cx, connection, &visitor, &ask).await {
                     let (refusal, is_fault) = Refusal::of(&error);
                     if is_fault {
-                        cx.log(Level::Error, &format!("agent={} {} failed: {error:#}", Self::CLASS, ask.kind));
+                        cx.log(Level::Error, &format!("{} failed: {error:#}", ask.kind));
                     }
                     self.desk.refuse(cx, connection, Some(&ask.id), &refusal)?;
                 }

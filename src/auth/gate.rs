@@ -1,10 +1,11 @@
 //! Tokens at the router: who has no good one wakes no object.
 
+use durable_agents::host::{Level, Surroundings as _};
 use durable_agents::http::Url;
 use durable_agents::{Before, Result, Route, surroundings};
 use worker::{Env, Request, Response, ResponseBuilder, WebSocketPair};
 
-use super::{check, log_refusal, token_of};
+use super::{check, token_of};
 
 /// Lets a request with a good token through, for a hook of the router.
 ///
@@ -20,7 +21,8 @@ pub async fn admit(request: Request, env: &Env, route: &Route) -> Result<Before>
     let Err(refusal) = check(&around, token_of(authorization.as_deref(), &url).as_deref()).await else {
         return Ok(Before::Forward(request));
     };
-    log_refusal(&around, &route.binding, &route.name, &refusal);
+    let Route { binding, name, .. } = route;
+    around.log(Level::Info, &format!("agent={binding} instance={name:?} token refused: {refusal}"));
     let is_upgrade = request.headers().get("upgrade")?.is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
     Ok(Before::Respond(if is_upgrade { closed()? } else { unauthorized()? }))
 }

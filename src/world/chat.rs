@@ -245,7 +245,7 @@ impl<'a> Doing<'a> {
 
 /// What a client learns of a model's failure; the log learns the rest.
 fn failed(cx: &Context<WorldAgent>, error: &ModelError) -> Refusal {
-    cx.log(Level::Error, &format!("agent={} {error}", WorldAgent::CLASS));
+    cx.log(Level::Error, &error.to_string());
     Refusal::new(Code::ModelFailed, error.public())
 }
 

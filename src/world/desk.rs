@@ -109,7 +109,7 @@ impl Desk {
             return;
         }
         if let Err(error) = store::count(cx, received, sent) {
-            cx.log(Level::Warn, &format!("agent={} statistics could not be written: {error}", WorldAgent::CLASS));
+            cx.log(Level::Warn, &format!("statistics could not be written: {error}"));
             self.received.set(self.received.get() + received);
             self.sent.set(self.sent.get() + sent);
         }

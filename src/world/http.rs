@@ -159,7 +159,7 @@ fn events(cx: Context<WorldAgent>, desk: Rc<Desk>, chat: Chat) -> Body {
                 Ok(Some(step)) => return Some((Ok(event_of(&step)), Some(chat))),
                 Ok(None) => event("done", &json!({})),
                 Err(error) => {
-                    cx.log(Level::Error, &format!("agent={} a chat broke off: {error:#}", WorldAgent::CLASS));
+                    cx.log(Level::Error, &format!("a chat broke off: {error:#}"));
                     let (refusal, _) = Refusal::of(&error);
                     event("error", &refusal) + &event("done", &json!({}))
                 }

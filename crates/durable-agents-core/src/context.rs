@@ -192,9 +192,9 @@ impl<A: Agent> Context<A> {
         self.instance.shell.uuid()
     }
 
-    /// Writes one line to the log.
+    /// Writes one line about this instance to the log, which begins with its class and its name.
     pub fn log(&self, level: Level, line: &str) {
-        self.host().log(level, line);
+        self.instance.shell.log(level, line);
     }
 
     /// The platform beneath. For adapters and their extensions. Its storage takes what is written while the agent is being destroyed,
