@@ -1,6 +1,7 @@
 //! The deployable worker: entry point, routes and the shipped agents.
 //!
-//! Each agent is one file, meant to be copied; [`auth`] goes with those that check tokens, [`model`] with those that find words.
+//! Each agent is one file, with a folder if it is large, meant to be copied; [`auth`] goes with those that check tokens, [`model`] with
+//! those that find words, [`iso`] with those that tell the time as text.
 
 pub mod auth;
 pub mod chat;
@@ -28,6 +29,10 @@ struct AuthGuide;
 #[doc = include_str!("../docs/hub-agent.md")]
 struct HubGuide;
 
+#[cfg(doctest)]
+#[doc = include_str!("../docs/session-agent.md")]
+struct SessionGuide;
+
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
     if let Some(response) = route_agent_request(&request, &env, &routes::options(&env)).await? {
@@ -38,8 +43,3 @@ async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
         None => Ok(Response::error("Not found", 404)?),
     }
 }
-
-// The guide's examples compile.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/session-agent.md")]
-struct SessionGuide;

@@ -6,10 +6,11 @@ use durable_agents::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-use super::frames::{Frame, MAX_CONVERSATION_ID_BYTES, Timestamp};
+use super::frames::{Frame, MAX_CONVERSATION_ID_BYTES};
 use super::metrics::Traffic;
 use super::roster::tag_of;
 use super::{HubAgent, Visitor};
+use crate::iso;
 
 /// Longest name of an agent, id of a message, and name of a sender, in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 128;
@@ -236,7 +237,7 @@ impl HubAgent {
     /// Gives a message to those who have joined its conversation.
     pub(super) fn publish_chat(&self, cx: &Context<Self>, mut message: ChatMessage) -> Result<usize> {
         let now_ms = cx.now_ms();
-        message.timestamp.get_or_insert_with(|| Timestamp(now_ms).to_string());
+        message.timestamp.get_or_insert_with(|| iso::utc(now_ms));
         let frame = Frame::ChatMessage(&message).to_text(now_ms)?;
         self.deliver(cx, cx.connections(), frame, |visitor| visitor.conversations.contains(&message.conversation_id))
     }
