@@ -1,11 +1,12 @@
 //! The deployable worker: entry point, routes and the shipped agents.
 //!
 //! Each agent is one file, with a folder if it is large, meant to be copied; [`auth`] goes with those that check tokens, [`model`] with
-//! those that find words, [`iso`] with those that tell the time as text.
+//! those that find words, [`iso`] and [`hex`] with those that write times and digests.
 
 pub mod auth;
 pub mod chat;
 pub mod counter;
+pub mod hex;
 pub mod hub;
 pub mod iso;
 pub mod model;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::RestAgent;
+use crate::hex;
 
 /// Uploads that are remembered; with one more the oldest is forgotten, whether its digest has been taken or not.
 pub const MAX_UPLOADS: u64 = 100;
@@ -67,7 +68,7 @@ pub(super) fn digest(cx: &Context<RestAgent>, upload: u64) -> Result<(), SqlErro
         let content = "SELECT content FROM rest_upload_parts WHERE upload = ? AND part = ?";
         hash.update(&cx.sql(content, (upload, part)).one::<(Vec<u8>,)>()?.0);
     }
-    let sha256: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex::digits(&hash.finalize());
     cx.sql("UPDATE rest_uploads SET sha256 = ? WHERE id = ?", (sha256, upload)).execute()?;
     cx.sql("DELETE FROM rest_upload_parts WHERE upload = ?", (upload,)).execute()?;
     Ok(())

@@ -10,6 +10,7 @@ use super::delivery::{reply, sockets};
 use super::frames::Frame;
 use super::store::{Session, Store};
 use super::{MAX_SESSIONS, SESSION_AGE_MS, SessionAgent};
+use crate::hex;
 
 impl SessionAgent {
     /// The session of that id, unless it is to be forgotten.
@@ -99,5 +100,5 @@ pub(super) fn seen(url: &Url) -> Since {
 pub(super) fn random_id(cx: &Context<SessionAgent>) -> String {
     let mut random = [0; 16];
     cx.host().fill_random(&mut random);
-    format!("{:032x}", u128::from_be_bytes(random))
+    hex::digits(&random)
 }

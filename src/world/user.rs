@@ -4,10 +4,11 @@ use durable_agents::prelude::*;
 
 use super::WorldAgent;
 use super::refusal::{Code, Refusal};
+use crate::hex;
 
 /// A new user's id: 128 random bits as 32 hexadecimal digits.
 pub(super) fn id_of(random: [u8; 16]) -> String {
-    random.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::digits(&random)
 }
 
 /// Whether `text` is a user id: 32 hexadecimal digits, or a UUID.
