@@ -42,6 +42,7 @@
 //! # Cost
 //! Noting life writes the attachment at most once a second for each connection; answers by the platform cost nothing at all.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::agent::Agent;
@@ -49,7 +50,9 @@ use crate::connection::Connection;
 use crate::context::Context;
 use crate::error::AttachmentError;
 use crate::host::HostError;
+use crate::link::Link;
 use crate::meter::Meter;
+use crate::shell::Shell;
 use crate::time::{after, full_second};
 
 /// Longest text that the platform recognises, or answers, by itself: in characters as JavaScript counts them.
@@ -139,22 +142,13 @@ impl<A: Agent> Connection<A> {
     /// - [`AttachmentError::Closed`]: the connection has ended.
     /// - [`AttachmentError::TooLarge`]: the connection's state leaves no room for it; keep 256 bytes free.
     pub fn note_life(&self) -> Result<(), AttachmentError> {
-        let now_s = self.instance.shell.host.now_ms().div_ceil(1_000);
-        let mut meter = Meter::of(&self.link);
-        if meter.heard_s == now_s {
-            return Ok(());
-        }
-        meter.heard_s = now_s;
-        meter.store(&self.link)
+        note_life(&self.instance.shell, &self.link)
     }
 
     /// Its last sign of life, in Unix milliseconds: its opening, what was [noted](Self::note_life), rounded up to a second, or a
     /// message that the platform answered. The same before and after hibernation.
     pub fn last_life_ms(&self) -> u64 {
-        let host = &self.instance.shell.host;
-        let answered_ms = self.link.socket().and_then(|socket| host.auto_response_ms(&**socket)).unwrap_or(0);
-        let heard_ms = Meter::of(&self.link).heard_s.saturating_mul(1_000);
-        self.connected_ms().max(heard_ms).max(answered_ms)
+        last_life_ms(&self.instance.shell, &self.link)
     }
 }
 
@@ -175,12 +169,34 @@ impl<A: Agent> Context<A> {
 
     /// Looks which of the open connections are alive.
     pub fn check_life(&self, liveness: &Liveness) -> Checkup<Connection<A>> {
-        let lives = self.connections().map(|connection| {
-            let life_ms = connection.last_life_ms();
-            (connection, life_ms)
-        });
-        liveness.check(self.now_ms(), lives)
+        let Checkup { silent, alive, next_ms } = check_links(&self.instance.shell, liveness);
+        let connections = |links: Vec<Rc<Link>>| links.into_iter().map(|link| self.instance.connection(link)).collect();
+        Checkup { silent: connections(silent), alive: connections(alive), next_ms }
     }
+}
+
+fn note_life(shell: &Shell, link: &Link) -> Result<(), AttachmentError> {
+    let now_s = shell.host.now_ms().div_ceil(1_000);
+    let mut meter = Meter::of(link);
+    if meter.heard_s == now_s {
+        return Ok(());
+    }
+    meter.heard_s = now_s;
+    meter.store(link)
+}
+
+fn last_life_ms(shell: &Shell, link: &Link) -> u64 {
+    let answered_ms = link.socket().and_then(|socket| shell.host.auto_response_ms(&**socket)).unwrap_or(0);
+    let heard_ms = Meter::of(link).heard_s.saturating_mul(1_000);
+    link.connected_ms().max(heard_ms).max(answered_ms)
+}
+
+fn check_links(shell: &Shell, liveness: &Liveness) -> Checkup<Rc<Link>> {
+    let lives = shell.open_links(None).into_iter().map(|link| {
+        let life_ms = last_life_ms(shell, &link);
+        (link, life_ms)
+    });
+    liveness.check(shell.host.now_ms(), lives)
 }
 
 #[cfg(test)]

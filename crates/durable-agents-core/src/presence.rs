@@ -164,18 +164,17 @@ pub struct Leaver<M> {
 }
 
 /// Users with their merged metadata, of the open connections and of those who left a moment ago. Who is both is here.
-pub fn roster<M>(
+pub fn roster<M: Clone>(
     open: impl IntoIterator<Item = (String, M)>,
     leavers: impl IntoIterator<Item = (String, Leaver<M>)>,
     merge: impl Fn(M, M) -> M,
 ) -> BTreeMap<String, M> {
-    let mut roster = BTreeMap::new();
+    let mut roster: BTreeMap<String, M> = BTreeMap::new();
     for (user, meta) in open {
-        let meta = match roster.remove(&user) {
-            Some(other) => merge(other, meta),
-            None => meta,
-        };
-        roster.insert(user, meta);
+        match roster.get_mut(&user) {
+            Some(other) => *other = merge(other.clone(), meta),
+            None => drop(roster.insert(user, meta)),
+        }
     }
     for (user, leaver) in leavers {
         roster.entry(user).or_insert(leaver.meta);
@@ -194,7 +193,7 @@ pub fn news<M: PartialEq>(user: String, before: Option<M>, now: Option<M>) -> Op
 }
 
 /// Whose grace period is over, and when to look at the others, in Unix milliseconds and a full second.
-pub fn settle<M>(leavers: BTreeMap<String, Leaver<M>>, grace: Duration, now_ms: u64) -> (Vec<(String, M)>, Option<u64>) {
+pub fn settle<M>(leavers: Vec<(String, Leaver<M>)>, grace: Duration, now_ms: u64) -> (Vec<(String, M)>, Option<u64>) {
     let mut gone = Vec::new();
     let mut next_ms = None;
     for (user, leaver) in leavers {

@@ -101,11 +101,13 @@ impl<'a> Query<'a> {
     /// [`SqlError`].
     pub fn all<T: DeserializeOwned>(self) -> Result<Vec<T>, SqlError> {
         let Rows { columns, rows, .. } = self.run()?;
-        let read = |(index, row): (usize, Vec<SqlValue>)| {
-            T::deserialize(row::RowDeserializer::new(&columns, row))
-                .map_err(|error| SqlError::Shape { index, reason: error.to_string() })
-        };
-        rows.into_iter().enumerate().map(read).collect()
+        let mut read = Vec::with_capacity(rows.len());
+        // A plain loop: it is compiled for each type, and the iterators' way to collect what may fail is many times its size.
+        for (index, row) in rows.into_iter().enumerate() {
+            let row = T::deserialize(row::RowDeserializer::new(&columns, row));
+            read.push(row.map_err(|error| SqlError::Shape { index, reason: error.to_string() })?);
+        }
+        Ok(read)
     }
 
     /// The only row.

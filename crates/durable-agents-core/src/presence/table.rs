@@ -1,7 +1,5 @@
 //! The rows of those who have left a moment ago.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,7 +16,7 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS cf_presence_leavers \
 /// Most users in their grace period. Whoever leaves beyond it is gone at once.
 pub const MAX_LEAVERS: u64 = 10_000;
 
-pub(super) fn all<M: DeserializeOwned>(store: &dyn Store) -> Result<BTreeMap<String, Leaver<M>>, SqlError> {
+pub(super) fn all<M: DeserializeOwned>(store: &dyn Store) -> Result<Vec<(String, Leaver<M>)>, SqlError> {
     let rows = lazy::run(store, "SELECT user, meta, left_ms FROM cf_presence_leavers", &[])?;
     Ok(rows.rows.into_iter().filter_map(leaver).collect())
 }
