@@ -174,7 +174,7 @@ impl Tokens {
         let jwt = Jwt::parse(token)?;
         keys.check(around, &jwt).await?;
         // Nothing that the token claims is looked at before this line.
-        let claims: Claims = jwt.claims()?;
+        let claims = Claims::read(jwt.claims()?)?;
         claims.check_time(around.now_ms())?;
         claims.check_parties(self.issuer.as_deref(), self.audience.as_deref())?;
         claims.into_user()

@@ -1,7 +1,6 @@
 //! What a token says about its user, and for how long.
 
-use serde::Deserialize;
-
+use super::token::Fields;
 use super::{DEFAULT_ROLE, TokenError, User};
 
 /// How far the clocks of issuer and worker may differ, in seconds; holds for `exp` and `nbf`.
@@ -13,39 +12,30 @@ pub const MAX_USER_ID_BYTES: usize = 128;
 /// Longest role, in bytes of UTF-8. It becomes a tag, and tags are bounded.
 pub const MAX_ROLE_BYTES: usize = 64;
 
-#[derive(Deserialize)]
 pub(super) struct Claims {
     sub: Option<String>,
     // Seconds, and not necessarily whole ones.
     exp: Option<f64>,
     nbf: Option<f64>,
     iss: Option<String>,
-    #[serde(default)]
-    aud: Audience,
+    aud: Vec<String>,
     role: Option<String>,
     scope: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    #[default]
-    Nobody,
-    One(String),
-    Several(Vec<String>),
-}
-
-impl Audience {
-    fn holds(&self, audience: &str) -> bool {
-        match self {
-            Self::Nobody => false,
-            Self::One(one) => one == audience,
-            Self::Several(several) => several.iter().any(|one| one == audience),
-        }
-    }
-}
-
 impl Claims {
+    pub(super) fn read(mut fields: Fields) -> Result<Self, TokenError> {
+        Ok(Self {
+            sub: fields.text("sub")?,
+            exp: fields.number("exp")?,
+            nbf: fields.number("nbf")?,
+            iss: fields.text("iss")?,
+            aud: fields.texts("aud")?,
+            role: fields.text("role")?,
+            scope: fields.text("scope")?,
+        })
+    }
+
     pub(super) fn check_time(&self, now_ms: u64) -> Result<(), TokenError> {
         #[allow(clippy::cast_precision_loss, reason = "exact until the year 287396")]
         let now_s = now_ms as f64 / 1_000.0;
@@ -63,7 +53,7 @@ impl Claims {
         if issuer.is_some() && self.iss.as_deref() != issuer {
             return Err(TokenError::Issuer);
         }
-        if audience.is_some_and(|audience| !self.aud.holds(audience)) {
+        if audience.is_some_and(|audience| !self.aud.iter().any(|one| one == audience)) {
             return Err(TokenError::Audience);
         }
         Ok(())

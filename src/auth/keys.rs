@@ -119,9 +119,9 @@ impl Keys {
 
     /// Whether the token was signed for the configured algorithm, and by the holder of one of its keys.
     pub(super) async fn check(&self, around: &dyn Surroundings, jwt: &Jwt<'_>) -> Result<(), TokenError> {
-        let Header { alg, kid, crit } = &jwt.header;
+        let Header { alg, kid, has_crit } = &jwt.header;
         let expected = self.algorithm.name();
-        if alg != expected || crit.is_some() {
+        if alg != expected || *has_crit {
             return Err(TokenError::Algorithm { expected });
         }
         let mut refusal = TokenError::UnknownKey;

@@ -259,7 +259,7 @@ fn a_token_comes_in_a_header_or_else_in_the_query() {
 fn the_log_tells_operators_what_to_mend() {
     let lines = |vars: Vars<'_>| {
         let host = worker(vars);
-        let found = Tokens::configured(|name| host.var(name)).remarks();
+        let found = Tokens::configured(&host).remarks();
         found.into_iter().map(|(level, line)| format!("{level:?} {line}")).collect::<Vec<_>>()
     };
     assert_eq!(lines(&[("JWT_SECRET", SECRET)]), [""; 0]);
@@ -286,6 +286,6 @@ fn the_log_tells_operators_what_to_mend() {
 #[test]
 fn debug_output_holds_no_secret() {
     let host = worker(&[("JWT_SECRET", SECRET), ("JWT_ISSUER", "https://id.example")]);
-    let tokens = Tokens::configured(|name| host.var(name));
+    let tokens = Tokens::configured(&host);
     assert_eq!(format!("{tokens:?}"), "Tokens { development: false, .. }");
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use durable_agents::http::Url;
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::TokenError;
 
@@ -31,12 +31,11 @@ pub(super) struct Jwt<'t> {
 }
 
 /// The part of a JWT's header that decides anything. Keys that it brings along (`jwk`, `jku`, `x5c`) are its own word for itself.
-#[derive(Deserialize)]
 pub(super) struct Header {
     pub(super) alg: String,
     pub(super) kid: Option<String>,
-    /// Extensions that must be understood; we know none.
-    pub(super) crit: Option<serde::de::IgnoredAny>,
+    /// Whether there are extensions that must be understood; we know none.
+    pub(super) has_crit: bool,
 }
 
 impl<'t> Jwt<'t> {
@@ -44,21 +43,52 @@ impl<'t> Jwt<'t> {
         let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
         // A fourth part ends up in the claims, and a dot is nothing that base64 knows.
         let (header, claims) = signed.split_once('.').ok_or(TokenError::Malformed)?;
-        Ok(Self { header: part(header)?, signed, signature: decoded(signature)?, claims })
+        let mut header = Fields::decoded(header)?;
+        let (alg, kid) = (header.text("alg")?.ok_or(TokenError::Malformed)?, header.text("kid")?);
+        let header = Header { alg, kid, has_crit: header.take("crit").is_some() };
+        Ok(Self { header, signed, signature: decoded(signature)?, claims })
     }
 
-    pub(super) fn claims<T: for<'de> Deserialize<'de>>(&self) -> Result<T, TokenError> {
-        part(self.claims)
+    pub(super) fn claims(&self) -> Result<Fields, TokenError> {
+        Fields::decoded(self.claims)
     }
 }
 
-fn part<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, TokenError> {
-    let json = decoded(text)?;
-    // Fields in a list would fit a struct too.
-    if !json.starts_with(b"{") {
-        return Err(TokenError::Malformed);
+/// Header or claims. What is `null` is not there, and what is of another type than asked for makes the token no JWT.
+pub(super) struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn decoded(part: &str) -> Result<Self, TokenError> {
+        serde_json::from_slice(&decoded(part)?).map(Self).map_err(|_| TokenError::Malformed)
     }
-    serde_json::from_slice(&json).map_err(|_| TokenError::Malformed)
+
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, TokenError> {
+        self.take(name).map(text).transpose()
+    }
+
+    pub(super) fn number(&mut self, name: &str) -> Result<Option<f64>, TokenError> {
+        self.take(name).map(|value| value.as_f64().ok_or(TokenError::Malformed)).transpose()
+    }
+
+    /// A text, or a list of them.
+    pub(super) fn texts(&mut self, name: &str) -> Result<Vec<String>, TokenError> {
+        match self.take(name) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(values)) => values.into_iter().map(text).collect(),
+            Some(value) => Ok(vec![text(value)?]),
+        }
+    }
+}
+
+fn text(value: Value) -> Result<String, TokenError> {
+    match value {
+        Value::String(text) => Ok(text),
+        _ => Err(TokenError::Malformed),
+    }
 }
 
 pub(super) fn decoded(text: &str) -> Result<Vec<u8>, TokenError> {
