@@ -120,10 +120,11 @@ impl HubAgent {
 
     /// The metrics, in the format that the request asks for.
     pub(super) fn metrics(cx: &Context<Self>, request: &Request) -> Result<Response> {
-        let columns = "SELECT messages_in AS messagesIn, messages_out AS messagesOut, dropped, rate_limited AS rateLimited";
-        let totals: Traffic = cx.sql(&format!("{columns} FROM hub_totals"), ()).one()?;
+        let totals = "SELECT messages_in, messages_out, dropped, rate_limited FROM hub_totals";
+        let (messages_in, messages_out, dropped, rate_limited) = cx.sql(totals, ()).one()?;
+        let traffic = Traffic { messages_in, messages_out, dropped, rate_limited };
         let users = cx.roster()?.len() as u64;
-        let mut metrics = Metrics { clients: 0, authenticated_clients: 0, users, traffic: totals };
+        let mut metrics = Metrics { clients: 0, authenticated_clients: 0, users, traffic };
         for connection in cx.connections() {
             let Ok(Some(visitor)) = connection.state() else { continue };
             metrics.clients += 1;

@@ -76,6 +76,8 @@ pub(super) fn digest(cx: &Context<RestAgent>, upload: u64) -> Result<(), SqlErro
 
 /// All that are remembered, newest first.
 pub(super) fn newest(cx: &Context<RestAgent>) -> Result<Vec<Upload>, SqlError> {
-    let uploads = "SELECT filename, size, uploaded_at AS uploadedAt, sha256 FROM rest_uploads ORDER BY id DESC";
-    cx.sql(uploads, ()).all()
+    let uploads = "SELECT filename, size, uploaded_at, sha256 FROM rest_uploads ORDER BY id DESC";
+    let rows: Vec<(String, u64, u64, Option<String>)> = cx.sql(uploads, ()).all()?;
+    let upload = |(filename, size, uploaded_at, sha256)| Upload { filename, size, uploaded_at, sha256 };
+    Ok(rows.into_iter().map(upload).collect())
 }

@@ -3,7 +3,6 @@
 use durable_agents::prelude::*;
 use durable_agents::resume::{ResumeLimits, ResumeLog};
 use durable_agents::sql::SqlError;
-use serde::Deserialize;
 
 use super::frames::{Project, Status};
 use super::{KEPT_FRAME_AGE, MAX_EXCHANGES, MAX_HISTORY_BYTES, MAX_KEPT_BYTES, MAX_KEPT_FRAMES, SessionAgent};
@@ -38,7 +37,7 @@ pub(super) struct Session {
 }
 
 /// A question and what was answered.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Exchange {
     pub(super) question: String,
     pub(super) answer: String,
@@ -58,13 +57,13 @@ impl<'a> Store<'a> {
 
     pub(super) fn session(self, id: &str) -> Result<Option<Session>, SqlError> {
         let row: Option<Row> = self.0.sql(&select("WHERE id = ?"), (id,)).optional()?;
-        Ok(row.map(Session::from))
+        Ok(row.map(Session::of))
     }
 
     /// The sessions with a message being answered, as far as the disk knows.
     pub(super) fn answering(self) -> Result<Vec<Session>, SqlError> {
         let rows: Vec<Row> = self.0.sql(&select("WHERE status IN ('thinking', 'streaming')"), ()).all()?;
-        Ok(rows.into_iter().map(Session::from).collect())
+        Ok(rows.into_iter().map(Session::of).collect())
     }
 
     pub(super) fn count(self) -> Result<usize, SqlError> {
@@ -127,7 +126,9 @@ impl<'a> Store<'a> {
 
     /// What has been said, oldest first.
     pub(super) fn history(self, id: &str) -> Result<Vec<Exchange>, SqlError> {
-        self.0.sql("SELECT question, answer FROM session_history WHERE session = ? ORDER BY seq", (id,)).all()
+        let select = "SELECT question, answer FROM session_history WHERE session = ? ORDER BY seq";
+        let rows: Vec<(String, String)> = self.0.sql(select, (id,)).all()?;
+        Ok(rows.into_iter().map(|(question, answer)| Exchange { question, answer }).collect())
     }
 
     /// Adds to what has been said, and forgets the oldest of it where it becomes too much.
@@ -135,7 +136,7 @@ impl<'a> Store<'a> {
         let Exchange { question, answer } = exchange;
         let size_bytes = question.len() + answer.len();
         let newest = "SELECT seq, end_bytes FROM session_history WHERE session = ? ORDER BY seq DESC LIMIT 1";
-        let End { seq, end_bytes } = self.0.sql(newest, (id,)).optional()?.unwrap_or_default();
+        let (seq, end_bytes): (u64, u64) = self.0.sql(newest, (id,)).optional()?.unwrap_or_default();
         let (seq, end_bytes) = (seq + 1, end_bytes + u64::try_from(size_bytes).unwrap_or(u64::MAX));
         let insert =
             "INSERT INTO session_history (session, seq, size_bytes, end_bytes, question, answer) VALUES (?, ?, ?, ?, ?, ?)";
@@ -151,30 +152,15 @@ impl<'a> Store<'a> {
     }
 }
 
-/// Where a session's history ends.
-#[derive(Debug, Default, Deserialize)]
-struct End {
-    seq: u64,
-    end_bytes: u64,
-}
+type Row = (String, Option<u64>, Status, Option<String>, Option<String>, Option<String>);
 
-#[derive(Deserialize)]
-struct Row {
-    id: String,
-    left_at_ms: Option<u64>,
-    status: Status,
-    correlation_id: Option<String>,
-    project_id: Option<String>,
-    project_path: Option<String>,
-}
-
+/// Rows of sessions, for [`Session::of`].
 fn select(which: &str) -> String {
     format!("SELECT id, left_at_ms, status, correlation_id, project_id, project_path FROM sessions {which}")
 }
 
-impl From<Row> for Session {
-    fn from(row: Row) -> Self {
-        let Row { id, left_at_ms, status, correlation_id, project_id, project_path } = row;
+impl Session {
+    fn of((id, left_at_ms, status, correlation_id, project_id, project_path): Row) -> Self {
         let project = project_id.zip(project_path).map(|(project_id, project_path)| Project { project_id, project_path });
         Self { id, left_at_ms, status, correlation_id, project }
     }

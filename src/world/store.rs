@@ -2,7 +2,7 @@
 
 use durable_agents::prelude::*;
 use durable_agents::sql::SqlError;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::refusal::{Code, Refusal};
 use super::templates::{Persona, Template};
@@ -53,10 +53,9 @@ pub(super) struct Summary {
 }
 
 /// One chat message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Said {
-    #[serde(rename(serialize = "messageId"))]
+    #[serde(rename = "messageId")]
     pub(super) id: String,
     pub(super) sender: String,
     /// Id of the agent that said it; people have none.
@@ -67,26 +66,18 @@ pub(super) struct Said {
 }
 
 /// What has been counted for a user.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Statistics {
     pub(super) received: u64,
     pub(super) sent: u64,
     pub(super) last_activity_ms: Option<u64>,
 }
 
-#[derive(Deserialize)]
-struct Row {
-    name: String,
-    template: String,
-    persistent: bool,
-    agents: String,
-}
+type Row = (String, String, bool, String);
 
-impl TryFrom<Row> for World {
-    type Error = serde_json::Error;
-
-    fn try_from(row: Row) -> Result<Self, serde_json::Error> {
-        let Row { name, template, persistent, agents } = row;
+impl World {
+    /// Of a row with the columns `name, template, persistent, agents`.
+    fn of((name, template, persistent, agents): Row) -> Result<Self> {
         Ok(Self { name, template, persistent, agents: serde_json::from_str(&agents)? })
     }
 }
@@ -121,7 +112,7 @@ pub(super) fn checked_name(name: &str) -> Result<&str, Refusal> {
 pub(super) fn find(cx: &Context<WorldAgent>, name: &str) -> Result<Option<World>> {
     let select = "SELECT name, template, persistent, agents FROM world_worlds WHERE name = ?";
     let row: Option<Row> = or_default(cx.sql(select, (name,)).optional())?;
-    Ok(row.map(World::try_from).transpose()?)
+    row.map(World::of).transpose()
 }
 
 /// The world of that name.
@@ -137,7 +128,7 @@ pub(super) fn list(cx: &Context<WorldAgent>) -> Result<Vec<Summary>> {
     let select = "SELECT name, template, persistent, agents FROM world_worlds ORDER BY created_at_ms, name";
     let rows: Vec<Row> = or_default(cx.sql(select, ()).all())?;
     let summary = |row| {
-        let World { name, template, persistent, agents } = World::try_from(row)?;
+        let World { name, template, persistent, agents } = World::of(row)?;
         Ok(Summary { name, template_name: template, persistent, agent_count: agents.len() })
     };
     rows.into_iter().map(summary).collect()
@@ -190,7 +181,9 @@ pub(super) fn say(cx: &Context<WorldAgent>, world: &str, said: &Said) -> Result<
 /// The newest messages of a world, newest first.
 pub(super) fn newest(cx: &Context<WorldAgent>, world: &str, count: usize) -> Result<Vec<Said>, SqlError> {
     let select = "SELECT id, sender, agent, content, timestamp FROM world_messages WHERE world = ? ORDER BY seq DESC LIMIT ?";
-    cx.sql(select, (world, count)).all()
+    let rows: Vec<(String, String, Option<String>, String, u64)> = cx.sql(select, (world, count)).all()?;
+    let said = |(id, sender, agent, content, timestamp)| Said { id, sender, agent, content, timestamp };
+    Ok(rows.into_iter().map(said).collect())
 }
 
 /// Adds to the counts.
@@ -204,7 +197,9 @@ pub(super) fn count(cx: &Context<WorldAgent>, received: u64, sent: u64) -> Resul
 /// What has been counted.
 pub(super) fn statistics(cx: &Context<WorldAgent>) -> Result<Statistics, SqlError> {
     let select = "SELECT received, sent, last_activity_ms FROM world_statistics";
-    Ok(or_default(cx.sql(select, ()).optional())?.unwrap_or_default())
+    let row: Option<(u64, u64, Option<u64>)> = or_default(cx.sql(select, ()).optional())?;
+    let (received, sent, last_activity_ms) = row.unwrap_or_default();
+    Ok(Statistics { received, sent, last_activity_ms })
 }
 
 /// Deletes the worlds that are not persistent, with all that was said in them.
