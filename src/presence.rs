@@ -14,10 +14,10 @@
 //! Each user is the state of a connection, kept in the socket's attachment. The list is made of the open connections whenever it is
 //! sent, so there is nothing that could be out of date after hibernation or a crash, and nothing to clean up.
 
-use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use durable_agents::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Longest name, in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 128;
@@ -44,18 +44,30 @@ pub struct User {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Frame<'a> {
-    Presence { users: &'a BTreeMap<String, User> },
-    Error { message: &'static str },
+    Presence {
+        #[serde(serialize_with = "by_id")]
+        users: &'a [(String, Rc<User>)],
+    },
+    Error {
+        message: &'static str,
+    },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn by_id<S: Serializer>(users: &&[(String, Rc<User>)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(users.iter().map(|(id, user)| (id, &**user)))
 }
 
 impl PresenceAgent {
     fn announce(&self, cx: &Context<Self>) -> Result<()> {
-        let mut users: BTreeMap<String, User> = BTreeMap::new();
+        let mut users: Vec<(String, Rc<User>)> = Vec::new();
         for connection in cx.connections() {
             let Ok(Some(user)) = connection.state() else { continue };
-            // While a reconnect overlaps, two connections have one id: the newer one is the user.
-            if users.get(connection.id()).is_none_or(|twin| twin.joined_at <= user.joined_at) {
-                users.insert(connection.id().to_owned(), User::clone(&user));
+            match users.iter_mut().find(|(id, _)| id == connection.id()) {
+                None => users.push((connection.id().to_owned(), user)),
+                // While a reconnect overlaps, two connections have one id: the newer one is the user.
+                Some((_, twin)) if twin.joined_at <= user.joined_at => *twin = user,
+                Some(_) => {}
             }
         }
         cx.broadcast(serde_json::to_string(&Frame::Presence { users: &users })?, &[]);

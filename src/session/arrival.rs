@@ -1,7 +1,5 @@
 //! Who comes to which session, and when a session is forgotten.
 
-use std::collections::BTreeSet;
-
 use durable_agents::http::Url;
 use durable_agents::prelude::*;
 use durable_agents::resume::{Replay, Since};
@@ -46,8 +44,9 @@ impl SessionAgent {
     /// Notes which sockets have gone without a word: silent ones, and all that a crash has cost.
     pub(super) fn miss(&self, cx: &Context<Self>) -> Result<()> {
         let attached = cx.connections().filter_map(|connection| connection.state().ok().flatten());
-        let here: BTreeSet<String> = attached.map(|attached| attached.session_id.clone()).collect();
-        for id in Store(cx).ids_present()?.into_iter().filter(|id| !here.contains(id)) {
+        let mut here: Vec<String> = attached.map(|attached| attached.session_id.clone()).collect();
+        here.sort_unstable();
+        for id in Store(cx).ids_present()?.into_iter().filter(|id| here.binary_search(id).is_err()) {
             Store(cx).leave(&id)?;
         }
         Ok(())

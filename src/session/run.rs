@@ -4,7 +4,6 @@
 //! ends the answer: [`SessionAgent::settle_interrupted`] says so at the next wake.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use durable_agents::host::Level;
@@ -20,7 +19,7 @@ use crate::model::{self, ModelError, Prompt, Turn};
 
 /// What is being answered now, at most one message for each session.
 #[derive(Debug, Default)]
-pub(super) struct Runs(RefCell<BTreeMap<String, Rc<Run>>>);
+pub(super) struct Runs(RefCell<Vec<Rc<Run>>>);
 
 #[derive(Debug)]
 struct Run {
@@ -35,12 +34,13 @@ struct Run {
 impl Runs {
     /// Whether a message of that session is being answered.
     pub(super) fn is_answering(&self, session_id: &str) -> bool {
-        self.0.borrow().contains_key(session_id)
+        self.0.borrow().iter().any(|run| run.session_id == session_id)
     }
 
     /// Stops the answer, if there is one: the model is dropped, and no frame of it follows.
     pub(super) fn stop(&self, session_id: &str) -> Option<Exchange> {
-        let run = self.0.borrow_mut().remove(session_id)?;
+        let place = self.0.borrow().iter().position(|run| run.session_id == session_id)?;
+        let run = self.0.borrow_mut().swap_remove(place);
         run.abort.abort();
         Some(run.exchange())
     }
@@ -48,11 +48,8 @@ impl Runs {
     /// Ends `run`, unless it has been stopped.
     fn end(&self, run: &Rc<Run>) -> bool {
         let mut runs = self.0.borrow_mut();
-        let is_current = runs.get(&run.session_id).is_some_and(|current| Rc::ptr_eq(current, run));
-        if is_current {
-            runs.remove(&run.session_id);
-        }
-        is_current
+        let place = runs.iter().position(|current| Rc::ptr_eq(current, run));
+        place.map(|place| runs.swap_remove(place)).is_some()
     }
 }
 
@@ -154,7 +151,7 @@ pub(super) fn begin(
         abort,
     });
     run.set_status(cx, Status::Thinking)?;
-    runs.0.borrow_mut().insert(session.id.clone(), Rc::clone(&run));
+    runs.0.borrow_mut().push(Rc::clone(&run));
     let unended = Unended { cx: cx.clone(), runs: Rc::clone(runs), run };
     let work = async move {
         let outcome = unended.run.speak(&unended.cx, prompt).await;
