@@ -36,8 +36,9 @@ use std::cell::Cell;
 use durable_agents::MAX_STATE_BYTES;
 use durable_agents::http::{HeaderValue, Url, header};
 use durable_agents::prelude::*;
-use durable_agents::sql::{MAX_SAFE_INTEGER, SqlError};
+use durable_agents::sql::{MAX_SAFE_INTEGER, Query, SqlError};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::auth;
 
@@ -146,10 +147,10 @@ pub struct ChatUser {
     pub admin: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Incoming {
-    Chat { text: String, sender: Option<String> },
+/// What a client says.
+struct Incoming {
+    text: String,
+    sender: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -167,10 +168,9 @@ struct Page {
 }
 
 /// A message and its place in the conversation.
-#[derive(Debug, PartialEq, Deserialize)]
+#[derive(Debug, PartialEq)]
 struct Placed {
     seq: u64,
-    #[serde(flatten)]
     message: ChatMessage,
 }
 
@@ -254,7 +254,7 @@ impl ChatAgent {
         let mut found = newest_in_state(&chat.messages, last_seq(cx)?, asked.before, wanted);
         if found.len() < wanted {
             let older = "SELECT seq, id, text, sender, timestamp FROM chat_history WHERE seq < ? ORDER BY seq DESC LIMIT ?";
-            found.extend(cx.sql(older, (asked.before, wanted - found.len())).all::<Placed>()?);
+            found.extend(placed(cx.sql(older, (asked.before, wanted - found.len())))?);
         }
         let has_more = found.len() > asked.limit;
         found.truncate(asked.limit);
@@ -300,7 +300,7 @@ impl ChatAgent {
         // What is sent waits in memory for a slow client, so there is an end to it.
         for _ in 0..MAX_EXPORT / MAX_PAGE {
             let page = "SELECT seq, id, text, sender, timestamp FROM chat_history WHERE seq > ? ORDER BY seq LIMIT ?";
-            let mut page: Vec<Placed> = cx.sql(page, (after, MAX_PAGE)).all()?;
+            let mut page = placed(cx.sql(page, (after, MAX_PAGE)))?;
             let in_state = (last_seq(cx)? + 1..).zip(cx.state()?.messages.clone()).filter(|(seq, _)| *seq > after);
             page.extend(in_state.take(MAX_PAGE - page.len()).map(|(seq, message)| Placed { seq, message }));
             let Some(last) = page.last() else {
@@ -416,7 +416,7 @@ impl Agent for ChatAgent {
             connection.send_json(&Frame::Error { message: &message })?;
             return Ok(());
         }
-        let Some(Incoming::Chat { text, sender }) = message.as_text().and_then(parse) else {
+        let Some(Incoming { text, sender }) = message.as_text().and_then(parse) else {
             connection.send_json(&Frame::Error { message: "Invalid message format" })?;
             return Ok(());
         };
@@ -505,6 +505,13 @@ fn too_many(messages: &[ChatMessage], max: usize) -> usize {
     messages.len() - messages.iter().rev().take(max).take_while(fits).count()
 }
 
+/// Reads rows with the columns `seq, id, text, sender, timestamp`.
+fn placed(query: Query<'_>) -> Result<Vec<Placed>, SqlError> {
+    let rows: Vec<(u64, String, String, String, u64)> = query.all()?;
+    let message = |(seq, id, text, sender, timestamp)| Placed { seq, message: ChatMessage { id, text, sender, timestamp } };
+    Ok(rows.into_iter().map(message).collect())
+}
+
 fn move_to_table(cx: &Context<ChatAgent>, messages: impl Iterator<Item = ChatMessage>) -> Result<(), SqlError> {
     for ChatMessage { id, text, sender, timestamp } in messages {
         let insert = "INSERT INTO chat_history (id, text, sender, timestamp) VALUES (?, ?, ?, ?)";
@@ -514,10 +521,16 @@ fn move_to_table(cx: &Context<ChatAgent>, messages: impl Iterator<Item = ChatMes
 }
 
 fn parse(text: &str) -> Option<Incoming> {
-    // Fields in a list would fit as well.
-    let incoming = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()?;
-    let Incoming::Chat { text, .. } = &incoming;
-    (!text.trim().is_empty()).then_some(incoming)
+    let mut fields: Map<String, Value> = serde_json::from_str(text).ok()?;
+    let sender = match fields.remove("sender") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(sender)) => Some(sender),
+        Some(_) => return None,
+    };
+    match (fields.remove("type")?.as_str(), fields.remove("text")?) {
+        (Some("chat"), Value::String(text)) if !text.trim().is_empty() => Some(Incoming { text, sender }),
+        _ => None,
+    }
 }
 
 /// Which page of the history is wanted.

@@ -16,10 +16,9 @@
 //!
 //! There is no state, so nothing here can grow, and nothing is left after a crash that would have to be tidied up.
 
-use std::collections::HashSet;
-
 use durable_agents::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// Longest name, in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 128;
@@ -47,12 +46,6 @@ pub struct RoomStats {
     pub users: usize,
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-enum Said {
-    Message { text: String },
-}
-
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Frame<'a> {
@@ -68,9 +61,11 @@ impl ChatRoom {
     fn stats(&self, cx: &Context<Self>) -> Result<RoomStats> {
         // One whose state cannot be read is not counted, and is no reason to count none.
         let states = cx.connections().filter_map(|connection| connection.state().ok().flatten());
-        let guests: Vec<_> = states.collect();
-        let users: HashSet<&str> = guests.iter().map(|guest| guest.user.as_str()).collect();
-        Ok(RoomStats { guests: guests.len(), users: users.len() })
+        let mut users: Vec<String> = states.map(|guest| guest.user.clone()).collect();
+        let guests = users.len();
+        users.sort_unstable();
+        users.dedup();
+        Ok(RoomStats { guests, users: users.len() })
     }
 }
 
@@ -128,11 +123,11 @@ fn said(text: &str) -> Option<String> {
     if !text.trim_start().starts_with('{') {
         return Some(text.to_owned());
     }
-    match serde_json::from_str(text) {
-        Ok(Said::Message { text }) => Some(text),
-        // A brace alone makes no JSON.
-        Err(error) if error.is_syntax() || error.is_eof() => Some(text.to_owned()),
-        Err(_) => None,
+    // A brace alone makes no JSON.
+    let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(text) else { return Some(text.to_owned()) };
+    match (fields.remove("type")?.as_str(), fields.remove("text")?) {
+        (Some("message"), Value::String(text)) => Some(text),
+        _ => None,
     }
 }
 

@@ -22,6 +22,7 @@
 
 use durable_agents::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::auth;
 
@@ -52,12 +53,6 @@ pub struct Session {
     pub user_id: String,
     /// The token's `role`.
     pub role: String,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Incoming {
-    AdminNotice { message: String },
 }
 
 #[derive(Serialize)]
@@ -145,8 +140,8 @@ impl Agent for SecureAgent {
 
     async fn on_message(&self, cx: &Context<Self>, connection: &Connection<Self>, message: Message) -> Result<()> {
         match message.as_text().and_then(parse) {
-            Some(Incoming::AdminNotice { message }) if is_admin(connection)? => self.notify_admins(cx, &message)?,
-            Some(Incoming::AdminNotice { .. }) => connection.send_json(&Frame::Error { message: "Forbidden" })?,
+            Some(notice) if is_admin(connection)? => self.notify_admins(cx, &notice)?,
+            Some(_) => connection.send_json(&Frame::Error { message: "Forbidden" })?,
             None => connection.send_json(&Frame::Error { message: "Invalid message format" })?,
         }
         Ok(())
@@ -165,10 +160,16 @@ impl Agent for SecureAgent {
     }
 }
 
-fn parse(text: &str) -> Option<Incoming> {
-    // Fields in a list would fit as well.
-    let is_object = text.len() <= MAX_MESSAGE_BYTES && text.trim_start().starts_with('{');
-    is_object.then(|| serde_json::from_str(text).ok()).flatten()
+/// The message of an admin notice.
+fn parse(text: &str) -> Option<String> {
+    if text.len() > MAX_MESSAGE_BYTES {
+        return None;
+    }
+    let mut fields: Map<String, Value> = serde_json::from_str(text).ok()?;
+    match (fields.remove("type")?.as_str(), fields.remove("message")?) {
+        (Some("admin_notice"), Value::String(message)) => Some(message),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
