@@ -166,6 +166,19 @@ impl HubAgent {
         self.dismiss(cx, connection, durable_agents::limits::CLOSE_CODE, error)
     }
 
+    fn hear(&self, cx: &Context<Self>, connection: &Connection<Self>, message: &Message) -> Result<()> {
+        let Some(visitor) = connection.state()? else { return Ok(()) };
+        match message.as_text().and_then(Said::parse) {
+            Some(Said::Ping) => self.tell(cx, connection, &Frame::Pong),
+            Some(Said::Pong) => Ok(()),
+            Some(_) if !visitor.is_signed_in() => self.refuse(cx, connection, "Not authenticated"),
+            Some(Said::Presence(status)) => self.change_status(cx, connection, status),
+            Some(Said::Subscribe(conversation)) => self.subscribe(cx, connection, &visitor, &conversation),
+            Some(Said::Unsubscribe(conversation)) => self.unsubscribe(cx, connection, &visitor, &conversation),
+            None => self.strike(cx, connection, connection.strike(&self.limits.get())?),
+        }
+    }
+
     fn subscribe(
         &self,
         cx: &Context<Self>,
@@ -287,25 +300,16 @@ impl Agent for HubAgent {
             self.strike(cx, connection, refusal)?;
             return Ok(false);
         }
-        // Whoever does not ask for the framework's protocol does not speak it either.
-        if !connection.is_protocol_enabled() && message.as_text().is_some_and(frames::is_protocol_frame) {
-            self.strike(cx, connection, connection.strike(&self.limits.get())?)?;
-            return Ok(false);
+        if connection.is_protocol_enabled() {
+            return Ok(true);
         }
-        Ok(true)
+        // Whoever does not ask for the framework's protocol does not speak it either: its frames are as invalid as any others.
+        self.hear(cx, connection, message)?;
+        Ok(false)
     }
 
     async fn on_message(&self, cx: &Context<Self>, connection: &Connection<Self>, message: Message) -> Result<()> {
-        let Some(visitor) = connection.state()? else { return Ok(()) };
-        match message.as_text().and_then(Said::parse) {
-            Some(Said::Ping) => self.tell(cx, connection, &Frame::Pong),
-            Some(Said::Pong) => Ok(()),
-            Some(_) if !visitor.is_signed_in() => self.refuse(cx, connection, "Not authenticated"),
-            Some(Said::Presence(status)) => self.change_status(cx, connection, status),
-            Some(Said::Subscribe(conversation)) => self.subscribe(cx, connection, &visitor, &conversation),
-            Some(Said::Unsubscribe(conversation)) => self.unsubscribe(cx, connection, &visitor, &conversation),
-            None => self.strike(cx, connection, connection.strike(&self.limits.get())?),
-        }
+        self.hear(cx, connection, &message)
     }
 
     async fn on_close(&self, cx: &Context<Self>, connection: &Connection<Self>, _: &Close) -> Result<()> {

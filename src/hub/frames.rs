@@ -105,7 +105,9 @@ struct Subscription {
 impl Said {
     /// `None` for anything that clients do not say.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let Envelope { kind, data } = envelope(text)?;
+        // Fields in a list would fit as well.
+        let envelope = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten();
+        let Envelope { kind, data } = envelope?;
         let conversation = || Some(data_of::<Subscription>(data)?.conversation_id).filter(|id| is_conversation_id(id));
         match &*kind {
             "ping" => Some(Self::Ping),
@@ -118,18 +120,8 @@ impl Said {
     }
 }
 
-/// Whether a text is for the framework: a state of the agent, or a call of one of its methods.
-pub(super) fn is_protocol_frame(text: &str) -> bool {
-    envelope(text).is_some_and(|Envelope { kind, .. }| kind == "rpc" || kind.starts_with("cf_agent_"))
-}
-
 pub(super) fn is_conversation_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= MAX_CONVERSATION_ID_BYTES && !id.contains(char::is_control)
-}
-
-fn envelope(text: &str) -> Option<Envelope<'_>> {
-    // Fields in a list would fit as well.
-    text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()
 }
 
 fn data_of<'a, T: Deserialize<'a>>(data: Option<&'a RawValue>) -> Option<T> {
@@ -166,6 +158,8 @@ mod tests {
             (r#"{"type":"agent_status","data":{}}"#, None),
             (r#"{"type":"chat_message","data":{}}"#, None),
             (r#"{"type":"rpc","id":"1","method":"m","args":[]}"#, None),
+            (r#"{"id":"1","type":"rp\u0063"}"#, None),
+            (r#"{"type":"cf_agent_state","state":1}"#, None),
             (r#"{"type":"PING"}"#, None),
             (r#"{"type":7}"#, None),
             (r#"["ping",null]"#, None),
@@ -175,18 +169,6 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(Said::parse(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn frames_of_the_framework_are_known_by_their_type() {
-        for (text, is_protocol) in [
-            (r#"{"type":"cf_agent_state","state":1}"#, true),
-            (r#"{"id":"1","type":"rp\u0063"}"#, true),
-            (r#"{"type":"ping","data":"cf_agent_state"}"#, false),
-            ("cf_agent_state", false),
-        ] {
-            assert_eq!(is_protocol_frame(text), is_protocol, "{text}");
         }
     }
 
