@@ -27,7 +27,7 @@ use durable_agents::prelude::*;
 use futures::channel::oneshot;
 use futures::future::{Either, select};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 mod chat;
 mod cleanup;
@@ -48,7 +48,7 @@ pub use store::{MAX_MESSAGES, MAX_WORLDS};
 
 use chat::{Chat, Place, Step};
 use desk::Desk;
-use frames::{Ask, Payload, Topic};
+use frames::{Ask, Frame, News, Payload, Topic};
 use refusal::{Code, Refusal};
 use store::World;
 use templates::{DEFAULT_TEMPLATE, Persona, Template, summaries};
@@ -106,9 +106,10 @@ impl Agent for WorldAgent {
         }
         store::create(cx)?;
         connection.set_state(Visitor::default())?;
-        let (user, id, worlds, templates) = (cx.name(), connection.id(), store::list(cx)?, summaries());
-        let welcome = json!({ "userId": user, "connectionId": id, "worlds": worlds, "templates": templates });
-        self.desk.send(cx, connection, "status", None, welcome)?;
+        let (worlds, templates) = (store::list(cx)?, summaries());
+        let (user_id, connection_id) = (cx.name(), connection.id());
+        let welcome = Frame::Welcome { user_id, connection_id, worlds: &worlds, templates: &templates };
+        self.desk.send(cx, connection, None, &welcome)?;
         self.desk.settle(cx);
         cleanup::expect_leaving(cx)?;
         Ok(())
@@ -156,7 +157,7 @@ impl WorldAgent {
             "agent_update" => self.update(cx, connection, visitor, ask),
             "world_reload" => self.reload(cx, connection, visitor, ask),
             "event_subscribe" => self.subscribe(cx, connection, visitor, ask),
-            "ping" => self.desk.send(cx, connection, "pong", Some(&ask.id), json!({})),
+            "ping" => self.desk.send(cx, connection, Some(&ask.id), &Frame::Pong {}),
             unknown => Err(Refusal::new(Code::UnknownType, format!("There is no message type {unknown:?}")).into()),
         }
     }
@@ -183,10 +184,10 @@ impl WorldAgent {
             }
         };
         connection.set_state(Visitor { world: Some(world.name.clone()), ..visitor.clone() })?;
-        let World { name, template, persistent, agents } = &world;
-        let selected = json!({ "worldName": name, "templateName": template, "agents": agents, "persistent": persistent });
-        self.desk.send(cx, connection, "world_selected", Some(&ask.id), selected)?;
-        self.desk.tell(cx, Topic::World, name, json!({ "action": "selected", "agents": agents }))
+        let World { name: world_name, template: template_name, persistent, agents } = &world;
+        let selected = Frame::WorldSelected { world_name, template_name, agents, persistent: *persistent };
+        self.desk.send(cx, connection, Some(&ask.id), &selected)?;
+        self.desk.tell(cx, world_name, News::World { action: "selected", agents })
     }
 
     async fn chat_send(&self, cx: &Context<Self>, connection: &Connection<Self>, visitor: &Visitor, ask: &Ask) -> Result<()> {
@@ -206,8 +207,10 @@ impl WorldAgent {
     async fn converse(&self, cx: &Context<Self>, connection: &Connection<Self>, ask: &Ask, mut chat: Chat) -> Result<()> {
         while let Some(step) = chat.next().await? {
             match step {
-                Step::Piece { .. } => {}
-                Step::Complete(complete) => self.desk.send(cx, connection, "chat_response", Some(&ask.id), complete)?,
+                Step::Piece(_) => {}
+                Step::Complete(complete) => {
+                    self.desk.send(cx, connection, Some(&ask.id), &Frame::ChatResponse(&complete))?;
+                }
                 Step::Failed(refusal) => self.desk.refuse(cx, connection, Some(&ask.id), &refusal)?,
             }
         }
@@ -224,8 +227,8 @@ impl WorldAgent {
         change(cx, agent, changes)?;
         let agent = agent.clone();
         store::update(cx, &world)?;
-        self.desk.send(cx, connection, "agent_updated", Some(&ask.id), json!({ "agent": agent }))?;
-        self.desk.tell(cx, Topic::World, &world.name, json!({ "action": "updated", "agent": agent }))
+        self.desk.send(cx, connection, Some(&ask.id), &Frame::AgentUpdated { agent: &agent })?;
+        self.desk.tell(cx, &world.name, News::Agent { action: "updated", agent: &agent })
     }
 
     fn reload(&self, cx: &Context<Self>, connection: &Connection<Self>, visitor: &Visitor, ask: &Ask) -> Result<()> {
@@ -233,9 +236,9 @@ impl WorldAgent {
             Some(name) => store::get(cx, name)?,
             None => selected(cx, visitor)?,
         };
-        let reloaded = json!({ "worldName": world.name, "agents": world.agents });
-        self.desk.send(cx, connection, "world_reloaded", Some(&ask.id), reloaded)?;
-        self.desk.tell(cx, Topic::World, &world.name, json!({ "action": "reloaded", "agents": world.agents }))
+        let World { name: world_name, agents, .. } = &world;
+        self.desk.send(cx, connection, Some(&ask.id), &Frame::WorldReloaded { world_name, agents })?;
+        self.desk.tell(cx, world_name, News::World { action: "reloaded", agents })
     }
 
     fn subscribe(&self, cx: &Context<Self>, connection: &Connection<Self>, visitor: &Visitor, ask: &Ask) -> Result<()> {
@@ -247,7 +250,7 @@ impl WorldAgent {
         };
         let topics: Vec<Topic> = Topic::ALL.into_iter().filter(wanted).collect();
         connection.set_state(Visitor { topics: topics.clone(), ..visitor.clone() })?;
-        self.desk.send(cx, connection, "status", Some(&ask.id), json!({ "subscribed": topics }))
+        self.desk.send(cx, connection, Some(&ask.id), &Frame::Subscribed { subscribed: &topics })
     }
 }
 

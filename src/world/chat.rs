@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::WorldAgent;
 use super::desk::{Desk, Seat};
-use super::frames::{Activity, Payload, Topic};
+use super::frames::{Activity, News, Payload};
 use super::mention::addressed;
 use super::refusal::{Code, Refusal};
 use super::store::{self, Said, World};
@@ -66,11 +66,20 @@ pub(super) enum Place {
 /// What happens next in a chat.
 pub(super) enum Step {
     /// An agent says more.
-    Piece { agent: String, agent_name: String, content: String },
+    Piece(Piece),
     /// An agent has answered.
     Complete(Complete),
     /// An agent will not go on.
     Failed(Refusal),
+}
+
+/// A piece of an answer, as a client gets it that reads along.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Piece {
+    agent: String,
+    agent_name: String,
+    content: String,
 }
 
 /// A complete answer, as clients get it.
@@ -103,23 +112,6 @@ struct Answer {
     activity: Activity,
 }
 
-/// Who does what, in an event.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Doing<'a> {
-    agent: &'a str,
-    agent_name: &'a str,
-    #[serde(flatten)]
-    what: What<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged, rename_all_fields = "camelCase")]
-enum What<'a> {
-    Status { status: Activity },
-    Chunk { message_id: &'a str, content: &'a str },
-}
-
 impl Chat {
     /// Begins a chat. In a user's world the message is stored before anybody hears of it.
     ///
@@ -138,7 +130,7 @@ impl Chat {
             Place::Template(_) => vec![said],
             Place::World(world) => {
                 store::say(cx, &world.name, &said)?;
-                desk.tell(cx, Topic::Message, &world.name, &said)?;
+                desk.tell(cx, &world.name, News::Message(&said))?;
                 store::newest(cx, &world.name, MAX_TURNS)?
             }
         };
@@ -183,10 +175,11 @@ impl Chat {
         let Some(answer) = self.answers.get_mut(index) else { bail!("there is no answer {index}") };
         answer.content.push_str(&content);
         if let Place::World(world) = &self.place {
-            let chunk = What::Chunk { message_id: &answer.message_id, content: &content };
-            self.desk.tell(&self.cx, Topic::Chunk, &world.name, Doing::of(&answer.agent, chunk))?;
+            let Persona { id: agent, name: agent_name, .. } = &answer.agent;
+            let chunk = News::Chunk { agent, agent_name, message_id: &answer.message_id, content: &content };
+            self.desk.tell(&self.cx, &world.name, chunk)?;
         }
-        Ok(Step::Piece { agent: answer.agent.id.clone(), agent_name: answer.agent.name.clone(), content })
+        Ok(Step::Piece(Piece { agent: answer.agent.id.clone(), agent_name: answer.agent.name.clone(), content }))
     }
 
     /// Stores an answer, and tells of it. `None` for one that failed before.
@@ -198,7 +191,7 @@ impl Chat {
             let (id, agent, timestamp) = (message_id.clone(), Some(agent.clone()), self.cx.now_ms());
             let said = Said { id, sender: agent_name.clone(), agent, content: content.clone(), timestamp };
             store::say(&self.cx, &world.name, &said)?;
-            self.desk.tell(&self.cx, Topic::Message, &world.name, &said)?;
+            self.desk.tell(&self.cx, &world.name, News::Message(&said))?;
         }
         self.set_activity(index, Activity::Idle)?;
         Ok(Some(Complete { agent, agent_name, content, message_id }))
@@ -210,7 +203,8 @@ impl Chat {
             return Ok(());
         }
         let Place::World(world) = &self.place else { return Ok(()) };
-        self.desk.tell(&self.cx, Topic::AgentStatus, &world.name, Doing::of(&answer.agent, What::Status { status: activity }))
+        let Persona { id: agent, name: agent_name, .. } = &answer.agent;
+        self.desk.tell(&self.cx, &world.name, News::AgentStatus { agent, agent_name, status: activity })
     }
 }
 
@@ -234,12 +228,6 @@ impl fmt::Debug for Chat {
 impl Answer {
     fn is_under_way(&self) -> bool {
         matches!(self.activity, Activity::Thinking | Activity::Streaming)
-    }
-}
-
-impl<'a> Doing<'a> {
-    fn of(agent: &'a Persona, what: What<'a>) -> Self {
-        Self { agent: &agent.id, agent_name: &agent.name, what }
     }
 }
 

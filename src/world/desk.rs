@@ -5,9 +5,8 @@ use std::rc::Rc;
 
 use durable_agents::host::Level;
 use durable_agents::prelude::*;
-use serde::Serialize;
 
-use super::frames::{Topic, frame};
+use super::frames::{Frame, News};
 use super::refusal::{Code, Refusal};
 use super::{WorldAgent, store};
 
@@ -44,14 +43,6 @@ impl Drop for Seat {
     }
 }
 
-/// What an event is about.
-#[derive(Serialize)]
-struct Event<'a, D> {
-    event: Topic,
-    world: &'a str,
-    data: D,
-}
-
 impl Desk {
     pub(super) fn count_received(&self) {
         self.received.set(self.received.get() + 1);
@@ -62,12 +53,10 @@ impl Desk {
         &self,
         cx: &Context<WorldAgent>,
         connection: &Connection<WorldAgent>,
-        kind: &str,
         reply_to: Option<&str>,
-        payload: impl Serialize,
+        frame: &Frame<'_>,
     ) -> Result<()> {
-        let frame = frame(cx.uuid(), cx.now_ms(), kind, reply_to, payload)?;
-        if connection.send(frame).is_ok() {
+        if connection.send(frame.to_text(cx.uuid(), cx.now_ms(), reply_to)?).is_ok() {
             self.sent.set(self.sent.get() + 1);
         }
         Ok(())
@@ -81,19 +70,20 @@ impl Desk {
         reply_to: Option<&str>,
         refusal: &Refusal,
     ) -> Result<()> {
-        self.send(cx, connection, "error", reply_to, refusal)
+        self.send(cx, connection, reply_to, &Frame::Error(refusal))
     }
 
     /// Tells all who subscribed to it of an event.
-    pub(super) fn tell(&self, cx: &Context<WorldAgent>, topic: Topic, world: &str, data: impl Serialize) -> Result<()> {
+    pub(super) fn tell(&self, cx: &Context<WorldAgent>, world: &str, data: News<'_>) -> Result<()> {
+        let event = data.topic();
         let listens = |connection: &Connection<WorldAgent>| {
-            connection.state().is_ok_and(|visitor| visitor.is_some_and(|visitor| visitor.topics.contains(&topic)))
+            connection.state().is_ok_and(|visitor| visitor.is_some_and(|visitor| visitor.topics.contains(&event)))
         };
         let listeners: Vec<_> = cx.connections().filter(listens).collect();
         if listeners.is_empty() {
             return Ok(());
         }
-        let frame = frame(cx.uuid(), cx.now_ms(), "event_stream", None, Event { event: topic, world, data })?;
+        let frame = Frame::Event { event, world, data }.to_text(cx.uuid(), cx.now_ms(), None)?;
         for listener in listeners {
             if listener.send(&frame).is_ok() {
                 self.sent.set(self.sent.get() + 1);

@@ -4,7 +4,10 @@ use durable_agents::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::chat::Complete;
 use super::refusal::{Code, Refusal};
+use super::store::{self, Said};
+use super::templates::{self, Persona};
 use crate::iso;
 
 /// Longest message, in bytes as it comes over the socket or as the body of a request.
@@ -85,28 +88,71 @@ impl Payload {
     }
 }
 
-/// A frame for a client.
+/// What the server sends.
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a, P> {
-    id: String,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    timestamp: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reply_to: Option<&'a str>,
-    payload: P,
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub(super) enum Frame<'a> {
+    Welcome { user_id: &'a str, connection_id: &'a str, worlds: &'a [store::Summary], templates: &'a [templates::Summary] },
+    WorldSelected { world_name: &'a str, template_name: &'a str, agents: &'a [Persona], persistent: bool },
+    ChatResponse(&'a Complete),
+    AgentUpdated { agent: &'a Persona },
+    WorldReloaded { world_name: &'a str, agents: &'a [Persona] },
+    Subscribed { subscribed: &'a [Topic] },
+    Pong {},
+    Error(&'a Refusal),
+    Event { event: Topic, world: &'a str, data: News<'a> },
 }
 
-/// A frame as JSON text. `id` is the frame's own, `reply_to` that of the request it answers.
-pub(super) fn frame(
-    id: String,
-    now_ms: u64,
-    kind: &str,
-    reply_to: Option<&str>,
-    payload: impl Serialize,
-) -> Result<String, serde_json::Error> {
-    serde_json::to_string(&Envelope { id, kind, timestamp: iso::utc(now_ms), reply_to, payload })
+/// What an event tells.
+#[derive(Clone, Copy, Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub(super) enum News<'a> {
+    Message(&'a Said),
+    Chunk { agent: &'a str, agent_name: &'a str, message_id: &'a str, content: &'a str },
+    AgentStatus { agent: &'a str, agent_name: &'a str, status: Activity },
+    World { action: &'static str, agents: &'a [Persona] },
+    Agent { action: &'static str, agent: &'a Persona },
+}
+
+impl Frame<'_> {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Welcome { .. } | Self::Subscribed { .. } => "status",
+            Self::WorldSelected { .. } => "world_selected",
+            Self::ChatResponse(_) => "chat_response",
+            Self::AgentUpdated { .. } => "agent_updated",
+            Self::WorldReloaded { .. } => "world_reloaded",
+            Self::Pong {} => "pong",
+            Self::Error(_) => "error",
+            Self::Event { .. } => "event_stream",
+        }
+    }
+
+    /// The frame's text. `id` is its own, `reply_to` that of the request it answers.
+    pub(super) fn to_text(&self, id: String, now_ms: u64, reply_to: Option<&str>) -> serde_json::Result<String> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Envelope<'a> {
+            id: String,
+            r#type: &'a str,
+            timestamp: String,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            reply_to: Option<&'a str>,
+            payload: &'a Frame<'a>,
+        }
+        serde_json::to_string(&Envelope { id, r#type: self.kind(), timestamp: iso::utc(now_ms), reply_to, payload: self })
+    }
+}
+
+impl News<'_> {
+    pub(super) fn topic(&self) -> Topic {
+        match self {
+            Self::Message(_) => Topic::Message,
+            Self::Chunk { .. } => Topic::Chunk,
+            Self::AgentStatus { .. } => Topic::AgentStatus,
+            Self::World { .. } | Self::Agent { .. } => Topic::World,
+        }
+    }
 }
 
 /// What a client can subscribe to.

@@ -2,7 +2,6 @@
 
 use durable_agents::http::{Method, Url};
 use durable_agents::{Result, get_agent_by_name, random_bytes};
-use serde_json::{Value, json};
 use worker::{Env, Headers, Request, Response};
 
 use super::http::{Answer, Route, health_of_worker, template};
@@ -48,9 +47,9 @@ async fn answer(request: &Request, env: &Env, url: &Url) -> Result<Response> {
         Ok(route) => route,
         Err(answer) => return send(answer),
     };
-    let agents = |world: &str| template(world).map(|template| json!(template.personas()));
-    let answered: Result<Value, Refusal> = match (&route, user) {
-        (Route::Templates, _) => Ok(json!(summaries())),
+    let agents = |world: &str| template(world).map(|template| Answer::ok(&template.personas()));
+    let answered: Result<Answer, Refusal> = match (&route, user) {
+        (Route::Templates, _) => Ok(Answer::ok(&summaries())),
         (_, Some(id)) => return ask(request, env, &id).await,
         (Route::Health, None) => Ok(health_of_worker(worker::Date::now().as_millis())),
         (Route::Agents { world }, None) => agents(world),
@@ -60,7 +59,7 @@ async fn answer(request: &Request, env: &Env, url: &Url) -> Result<Response> {
             Err(refusal) => Err(refusal),
         },
     };
-    send(answered.map_or_else(Answer::from, Answer::ok))
+    send(answered.unwrap_or_else(Answer::from))
 }
 
 async fn ask(request: &Request, env: &Env, user: &str) -> Result<Response> {
@@ -77,5 +76,5 @@ fn send(answer: Answer) -> Result<Response> {
     if let Some(methods) = answer.allow {
         headers.set("allow", methods)?;
     }
-    Ok(Response::builder().with_headers(headers).with_status(answer.status.as_u16()).fixed(answer.body.to_string().into()))
+    Ok(Response::builder().with_headers(headers).with_status(answer.status.as_u16()).fixed(answer.body.into()))
 }

@@ -8,13 +8,12 @@ use durable_agents::http::{Body, BodyError, HeaderValue, header};
 use durable_agents::prelude::*;
 use futures::stream;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::chat::{Chat, Message, Place, Step};
 use super::desk::Desk;
 use super::frames::{MAX_MESSAGE_BYTES, Payload};
 use super::refusal::{Code, Refusal};
-use super::templates::{Template, summaries};
+use super::templates::{Persona, Template, summaries};
 use super::{WorldAgent, store, user};
 use crate::iso;
 
@@ -32,7 +31,25 @@ pub(super) enum Route {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) allow: Option<&'static str>,
-    pub(super) body: Value,
+    pub(super) body: String,
+}
+
+/// How the worker is, or a user's agent.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Health {
+    Worker { status: &'static str, scope: &'static str, timestamp: String, templates: usize },
+    User { status: &'static str, scope: &'static str, timestamp: String, websocket: Sockets, worlds: u64 },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Sockets {
+    connections: usize,
+    uptime_ms: u64,
+    messages_received: u64,
+    messages_sent: u64,
+    last_activity: Option<String>,
 }
 
 impl Route {
@@ -60,21 +77,27 @@ impl Route {
 
 impl From<Refusal> for Answer {
     fn from(Refusal { code, message, .. }: Refusal) -> Self {
-        Self { status: code.status(), allow: None, body: json!({ "error": message, "code": code }) }
+        #[derive(Serialize)]
+        struct Body {
+            error: String,
+            code: Code,
+        }
+        Self { status: code.status(), ..Self::ok(&Body { error: message, code }) }
     }
 }
 
 impl Answer {
-    pub(super) fn ok(body: Value) -> Self {
-        Self { status: StatusCode::OK, allow: None, body }
+    pub(super) fn ok(body: &impl Serialize) -> Self {
+        Self { status: StatusCode::OK, allow: None, body: text(body) }
     }
 
-    fn into_response(self) -> Result<Response> {
-        let response = Response::json(&self.body)?.with_status(self.status);
-        Ok(match self.allow {
+    fn into_response(self) -> Response {
+        let response = Response::text(self.body).with_status(self.status);
+        let response = response.with_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match self.allow {
             Some(methods) => response.with_header(header::ALLOW, HeaderValue::from_static(methods)),
             None => response,
-        })
+        }
     }
 }
 
@@ -85,8 +108,8 @@ pub(super) fn template(name: &str) -> Result<&'static Template, Refusal> {
 }
 
 /// How the worker is. It knows nothing about connections: those are with the agents of their users.
-pub(super) fn health_of_worker(now_ms: u64) -> Value {
-    json!({ "status": "ok", "scope": "worker", "timestamp": iso::utc(now_ms), "templates": summaries().len() })
+pub(super) fn health_of_worker(now_ms: u64) -> Answer {
+    Answer::ok(&Health::Worker { status: "ok", scope: "worker", timestamp: iso::utc(now_ms), templates: summaries().len() })
 }
 
 impl WorldAgent {
@@ -94,37 +117,33 @@ impl WorldAgent {
     pub(super) async fn respond(&self, cx: &Context<Self>, request: Request) -> Result<Response> {
         let is_user = match user::claim(cx, &request) {
             Ok(is_user) => is_user,
-            Err(refusal) => return Answer::from(refusal).into_response(),
+            Err(refusal) => return Ok(Answer::from(refusal).into_response()),
         };
         let path = if user::is_own_path(&request) { cx.sub_path(&request) } else { request.path() };
         let route = match Route::of(request.method(), path) {
             Ok(route) => route,
-            Err(answer) => return answer.into_response(),
+            Err(answer) => return Ok(answer.into_response()),
         };
         let answered = match route {
             Route::Chat { world } => self.chat(cx, request, is_user, &world).await,
-            Route::Health => self.health(cx).and_then(Answer::into_response),
-            Route::Templates => Answer::ok(json!(summaries())).into_response(),
-            Route::Agents { world } => agents(cx, is_user, &world).and_then(|agents| Answer::ok(agents).into_response()),
+            Route::Health => self.health(cx).map(Answer::into_response),
+            Route::Templates => Ok(Answer::ok(&summaries()).into_response()),
+            Route::Agents { world } => agents(cx, is_user, &world).map(|agents| Answer::ok(&agents).into_response()),
         };
-        answered.or_else(|error| Answer::from(error.downcast::<Refusal>()?).into_response())
+        answered.or_else(|error| Ok(Answer::from(error.downcast::<Refusal>()?).into_response()))
     }
 
     fn health(&self, cx: &Context<Self>) -> Result<Answer> {
         let statistics = store::statistics(cx)?;
-        Ok(Answer::ok(json!({
-            "status": "ok",
-            "scope": "user",
-            "timestamp": iso::utc(cx.now_ms()),
-            "websocket": {
-                "connections": cx.connections().count(),
-                "uptimeMs": cx.now_ms().saturating_sub(self.awake_since_ms.get()),
-                "messagesReceived": statistics.received,
-                "messagesSent": statistics.sent,
-                "lastActivity": statistics.last_activity_ms.map(iso::utc),
-            },
-            "worlds": store::worlds(cx)?,
-        })))
+        let websocket = Sockets {
+            connections: cx.connections().count(),
+            uptime_ms: cx.now_ms().saturating_sub(self.awake_since_ms.get()),
+            messages_received: statistics.received,
+            messages_sent: statistics.sent,
+            last_activity: statistics.last_activity_ms.map(iso::utc),
+        };
+        let (timestamp, worlds) = (iso::utc(cx.now_ms()), store::worlds(cx)?);
+        Ok(Answer::ok(&Health::User { status: "ok", scope: "user", timestamp, websocket, worlds }))
     }
 
     async fn chat(&self, cx: &Context<Self>, mut request: Request, is_user: bool, world: &str) -> Result<Response> {
@@ -145,8 +164,8 @@ impl WorldAgent {
 }
 
 /// The agents of a user's own world, or of a template for whoever is no user.
-fn agents(cx: &Context<WorldAgent>, is_user: bool, world: &str) -> Result<Value> {
-    Ok(if is_user { json!(store::get(cx, world)?.agents) } else { json!(template(world)?.personas()) })
+fn agents(cx: &Context<WorldAgent>, is_user: bool, world: &str) -> Result<Vec<Persona>> {
+    Ok(if is_user { store::get(cx, world)?.agents } else { template(world)?.personas() })
 }
 
 /// A chat as server-sent events. A reader who goes away drops it, and with it the chat.
@@ -157,11 +176,11 @@ fn events(cx: Context<WorldAgent>, desk: Rc<Desk>, chat: Chat) -> Body {
             let mut chat = chat?;
             let events = match chat.next().await {
                 Ok(Some(step)) => return Some((Ok(event_of(&step)), Some(chat))),
-                Ok(None) => event("done", &json!({})),
+                Ok(None) => DONE.to_owned(),
                 Err(error) => {
                     cx.log(Level::Error, &format!("a chat broke off: {error:#}"));
                     let (refusal, _) = Refusal::of(&error);
-                    event("error", &refusal) + &event("done", &json!({}))
+                    event("error", &refusal) + DONE
                 }
             };
             desk.settle(&cx);
@@ -172,9 +191,7 @@ fn events(cx: Context<WorldAgent>, desk: Rc<Desk>, chat: Chat) -> Body {
 
 fn event_of(step: &Step) -> Bytes {
     let event = match step {
-        Step::Piece { agent, agent_name, content } => {
-            event("chunk", &json!({ "agent": agent, "agentName": agent_name, "content": content }))
-        }
+        Step::Piece(piece) => event("chunk", piece),
         Step::Complete(complete) => event("complete", complete),
         Step::Failed(refusal) => event("error", refusal),
     };
@@ -182,8 +199,15 @@ fn event_of(step: &Step) -> Bytes {
 }
 
 fn event(name: &str, data: &impl Serialize) -> String {
-    // JSON has no line breaks, and what is sent here can always be written as JSON.
-    format!("event: {name}\ndata: {}\n\n", serde_json::to_string(data).unwrap_or_default())
+    // JSON has no line breaks.
+    format!("event: {name}\ndata: {}\n\n", text(data))
+}
+
+const DONE: &str = "event: done\ndata: {}\n\n";
+
+fn text(value: &impl Serialize) -> String {
+    // What is sent here can always be written as JSON.
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 #[cfg(test)]
