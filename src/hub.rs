@@ -218,7 +218,8 @@ impl HubAgent {
             }
             Err(cut) => return Err(cut.into()),
         };
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let body: Option<Value> = std::str::from_utf8(&body).ok().and_then(|text| serde_json::from_str(text).ok());
+        let body = body.unwrap_or_default();
         let delivered = match path {
             "agent-status" => AgentStatus::try_from(body).map(|status| self.publish_status(cx, &status)),
             "chat-message" => ChatMessage::try_from(body).map(|message| self.publish_chat(cx, message)),

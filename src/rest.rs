@@ -138,9 +138,9 @@ async fn data(mut request: Request) -> Result<Response> {
         Err(cut) => return Err(cut.into()),
     };
     // Any JSON will do. An agent with a use for it would read it into a type of its own.
-    match serde_json::from_slice::<IgnoredAny>(&body) {
-        Ok(_) => Ok(Response::json(&Received { received: true })?),
-        Err(_) => refusal(StatusCode::BAD_REQUEST, "The body is not JSON"),
+    match std::str::from_utf8(&body).map(serde_json::from_str::<IgnoredAny>) {
+        Ok(Ok(_)) => Ok(Response::json(&Received { received: true })?),
+        _ => refusal(StatusCode::BAD_REQUEST, "The body is not JSON"),
     }
 }
 

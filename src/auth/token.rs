@@ -59,7 +59,8 @@ pub(super) struct Fields(Map<String, Value>);
 
 impl Fields {
     fn decoded(part: &str) -> Result<Self, TokenError> {
-        serde_json::from_slice(&decoded(part)?).map(Self).map_err(|_| TokenError::Malformed)
+        let json = String::from_utf8(decoded(part)?).map_err(|_| TokenError::Malformed)?;
+        serde_json::from_str(&json).map(Self).map_err(|_| TokenError::Malformed)
     }
 
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {

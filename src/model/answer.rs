@@ -145,9 +145,10 @@ fn text_of(response: Option<Value>) -> String {
 
 /// What an error's body says.
 pub(super) fn detail(body: &[u8]) -> String {
-    match serde_json::from_slice::<Value>(body) {
+    let text = String::from_utf8_lossy(body);
+    match serde_json::from_str::<Value>(&text) {
         Ok(value) => words_of(value.get("error").unwrap_or(&value)),
-        Err(_) => String::from_utf8_lossy(body).into_owned(),
+        Err(_) => text.into_owned(),
     }
 }
 

@@ -56,8 +56,8 @@ impl Ask {
 impl Payload {
     /// Reads a request's body.
     pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        let wrong = |_| Refusal::new(Code::InvalidMessage, "The body must be a JSON object");
-        serde_json::from_slice(body).map(Self).map_err(wrong)
+        let fields = std::str::from_utf8(body).ok().and_then(|text| serde_json::from_str(text).ok());
+        fields.map(Self).ok_or_else(|| Refusal::new(Code::InvalidMessage, "The body must be a JSON object"))
     }
 
     pub(super) fn get(&self, field: &str) -> Option<&Value> {
