@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::DeserializeOwned;
+use serde::de::value::Error;
 
 use crate::host::{HostError, Rows, SqlValue, Store};
 
@@ -10,6 +11,8 @@ pub(crate) mod cells;
 pub(crate) mod lazy;
 pub(crate) mod migrate;
 mod row;
+
+use row::RowDeserializer;
 
 /// Largest integer that a query takes or returns, either sign: 2⁵³ − 1.
 ///
@@ -100,14 +103,22 @@ impl<'a> Query<'a> {
     /// # Errors
     /// [`SqlError`].
     pub fn all<T: DeserializeOwned>(self) -> Result<Vec<T>, SqlError> {
+        let mut all = Vec::new();
+        self.each(&mut |row| {
+            all.push(T::deserialize(row)?);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// What reading rows of any type has in common, compiled once.
+    fn each(self, read: &mut dyn FnMut(RowDeserializer<'_>) -> Result<(), Error>) -> Result<(), SqlError> {
         let Rows { columns, rows, .. } = self.run()?;
-        let mut read = Vec::with_capacity(rows.len());
-        // A plain loop: it is compiled for each type, and the iterators' way to collect what may fail is many times its size.
         for (index, row) in rows.into_iter().enumerate() {
-            let row = T::deserialize(row::RowDeserializer::new(&columns, row));
-            read.push(row.map_err(|error| SqlError::Shape { index, reason: error.to_string() })?);
+            let row = read(RowDeserializer::new(&columns, row));
+            row.map_err(|error| SqlError::Shape { index, reason: error.to_string() })?;
         }
-        Ok(read)
+        Ok(())
     }
 
     /// The only row.
