@@ -2,6 +2,8 @@
 //!
 //! Each of the three is checked when it is read, whether it comes over HTTP or from another agent, so none that is wrong exists.
 
+use std::ops::RangeInclusive;
+
 use durable_agents::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
@@ -117,10 +119,8 @@ impl Fields {
         }
     }
 
-    fn text(&self, field: &'static str, bytes: std::ops::RangeInclusive<usize>) -> Result<String, FieldError> {
-        let text = self.0.get(field).and_then(Value::as_str).filter(|text| bytes.contains(&text.len()));
-        let wanted = || format!("a text of {} to {} bytes", bytes.start(), bytes.end());
-        text.map(str::to_owned).ok_or_else(|| FieldError { field, wanted: wanted() })
+    fn text(&self, field: &'static str, bytes: RangeInclusive<usize>) -> Result<String, FieldError> {
+        fitting(field, self.0.get(field).and_then(Value::as_str), bytes)
     }
 
     fn name(&self, field: &'static str) -> Result<String, FieldError> {
@@ -147,6 +147,11 @@ impl Fields {
         let number = number.filter(|number| number.as_f64().is_some_and(|number| (0.0..=100.0).contains(&number)));
         number.cloned().ok_or_else(|| FieldError { field, wanted: "a number from 0 to 100".to_owned() })
     }
+}
+
+fn fitting(field: &'static str, text: Option<&str>, bytes: RangeInclusive<usize>) -> Result<String, FieldError> {
+    let text = text.filter(|text| bytes.contains(&text.len())).map(str::to_owned);
+    text.ok_or_else(|| FieldError { field, wanted: format!("a text of {} to {} bytes", bytes.start(), bytes.end()) })
 }
 
 impl TryFrom<Value> for AgentStatus {
@@ -200,11 +205,9 @@ impl Notification {
     /// # Errors
     /// [`FieldError`].
     pub fn new(level: Level, message: String, user: Option<String>) -> Result<Self, FieldError> {
-        let mut body = Map::from_iter([("level".to_owned(), serde_json::json!(level)), ("message".to_owned(), message.into())]);
-        if let Some(user) = user {
-            body.insert("user".to_owned(), user.into());
-        }
-        Self::try_from(Value::Object(body))
+        let message = fitting("message", Some(&message), 1..=MAX_TEXT_BYTES)?;
+        let user = user.map(|user| fitting("user", Some(&user), 1..=MAX_NAME_BYTES)).transpose()?;
+        Ok(Self { level, message, user })
     }
 }
 
