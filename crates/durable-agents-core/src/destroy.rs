@@ -10,6 +10,7 @@ use crate::agent::Agent;
 use crate::close;
 use crate::context::Context;
 use crate::error::Result;
+use crate::guard::guard;
 use crate::host::{HostError, Rows, SqlValue, Store};
 use crate::instance::{Entity, Hook};
 use crate::link::{Link, Phase};
@@ -68,7 +69,7 @@ fn begin(entity: &Rc<dyn Entity>) -> Result<(), HostError> {
 
 /// The same as a callback.
 pub(crate) fn begin_hook(entity: Rc<dyn Entity>) -> Hook<()> {
-    Box::pin(async move { Ok(begin(&entity)?) })
+    guard(async move { Ok(begin(&entity)?) })
 }
 
 /// Does what is left of it at the beginning of a wake: there is no agent yet, and nothing else is under way.

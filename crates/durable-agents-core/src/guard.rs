@@ -4,11 +4,13 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::pin::Pin;
 use std::sync::Once;
+use std::task::{self, Poll};
 
-use futures::FutureExt;
+use futures::future::LocalBoxFuture;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, error};
 
 /// A hook panicked. Found by `error.downcast_ref::<PanicError>()`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,18 +27,52 @@ thread_local! {
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs a hook to its end.
+/// A hook on its way, behind the wall against panics.
 ///
-/// Where panics abort (a build without unwinding) it cannot return, and the panic costs the isolate.
-pub(crate) async fn guard<T>(hook: impl Future<Output = Result<T>>) -> Result<T> {
-    // Each poll is inside, the time between polls is not: other hooks run then.
-    let mut hook = std::pin::pin!(AssertUnwindSafe(hook).catch_unwind());
-    let outcome = std::future::poll_fn(|cx| {
-        let _inside = Inside::new();
-        hook.as_mut().poll(cx)
-    })
-    .await;
-    outcome.unwrap_or_else(|panic| Err(caught(&*panic)))
+/// One type for the hooks of all agents, so that the wall is compiled once for each kind of result. Where panics abort (a build
+/// without unwinding) it holds nothing back, and the panic costs the isolate.
+pub(crate) enum Hook<T> {
+    Done(Option<Result<T>>),
+    Running(LocalBoxFuture<'static, Result<T>>),
+}
+
+impl<T> Hook<T> {
+    /// What the agent does not implement, answered as the default would.
+    pub(crate) fn default(answer: T) -> Self {
+        Self::Done(Some(Ok(answer)))
+    }
+
+    /// A hook that is the beginning of a future.
+    pub(crate) fn begin(hook: impl FnOnce() -> Result<LocalBoxFuture<'static, Result<T>>>) -> Self {
+        match guard_sync(hook) {
+            Ok(running) => Self::Running(running),
+            Err(error) => Self::Done(Some(Err(error))),
+        }
+    }
+}
+
+// The future is boxed, and an answer is never pinned.
+impl<T> Unpin for Hook<T> {}
+
+impl<T> Future for Hook<T> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Result<T>> {
+        match self.get_mut() {
+            Self::Done(answer) => Poll::Ready(answer.take().unwrap_or_else(|| Err(error!("the hook has ended already")))),
+            Self::Running(hook) => {
+                // Each poll is inside, the time between polls is not: other hooks run then.
+                let _inside = Inside::new();
+                let polled = catch_unwind(AssertUnwindSafe(|| hook.as_mut().poll(cx)));
+                polled.unwrap_or_else(|panic| Poll::Ready(Err(caught(&*panic))))
+            }
+        }
+    }
+}
+
+/// Puts a hook behind the wall.
+pub(crate) fn guard<T>(hook: impl Future<Output = Result<T>> + 'static) -> Hook<T> {
+    Hook::Running(Box::pin(hook))
 }
 
 /// Runs a hook that does not wait.

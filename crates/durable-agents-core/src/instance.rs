@@ -2,11 +2,11 @@
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
-use std::future::{Future, ready};
+use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
 
-use futures::future::{Either, LocalBoxFuture, select};
+use futures::future::{Either, select};
 use serde::de::DeserializeOwned;
 
 use crate::agent::{Agent, Close, Hooks, Source, not_implemented};
@@ -23,8 +23,7 @@ use crate::shell::Shell;
 use crate::task::{Run, Task};
 use crate::{state, wire};
 
-/// A hook's future, behind the wall against panics.
-pub(crate) type Hook<T> = LocalBoxFuture<'static, Result<T>>;
+pub(crate) use crate::guard::Hook;
 
 /// An instance whose agent type has been forgotten: the runtime is compiled once, not once for each agent.
 pub(crate) trait Entity: Any {
@@ -228,23 +227,23 @@ fn decode<T: DeserializeOwned>(json: &str) -> Result<T, StateError> {
 macro_rules! hook {
     ($self:ident, $hook:ident or $default:expr, $link:expr, |$agent:ident, $cx:ident, $connection:ident| $body:expr) => {{
         if !A::HOOKS.contains(Hooks::$hook) {
-            return Box::pin(ready(Ok($default)));
+            return Hook::default($default);
         }
         let link: Rc<Link> = $link;
-        Box::pin(guard(async move {
+        guard(async move {
             let ($agent, $cx) = ($self.agent()?, $self.context(Some(&link)));
             let $connection = $self.connection(link);
             $body.await
-        }))
+        })
     }};
     ($self:ident, $hook:ident or $default:expr, |$agent:ident, $cx:ident| $body:expr) => {{
         if !A::HOOKS.contains(Hooks::$hook) {
-            return Box::pin(ready(Ok($default)));
+            return Hook::default($default);
         }
-        Box::pin(guard(async move {
+        guard(async move {
             let ($agent, $cx) = ($self.agent()?, $self.context(None));
             $body.await
-        }))
+        })
     }};
 }
 
@@ -307,7 +306,7 @@ impl<A: Agent> Entity for Instance<A> {
     fn on_error(self: Rc<Self>, error: Error) -> Hook<()> {
         // What failed may have been the making of the agent itself.
         if self.agent.borrow().is_none() {
-            return Box::pin(ready(Ok(())));
+            return Hook::default(());
         }
         hook!(self, ON_ERROR or (), |agent, cx| agent.on_error(&cx, &error))
     }
@@ -363,26 +362,20 @@ impl<A: Agent> Entity for Instance<A> {
     }
 
     fn call(self: Rc<Self>, row: usize, caller: Caller, args: Args) -> Hook<Answer> {
-        Box::pin(guard(async move {
+        let nobody = self.context(None);
+        let (cx, outlet) = match caller {
+            Caller::Client(link, outlet) => (Context { origin: Some(link), is_call: true, ..nobody }, outlet),
+            Caller::Code(trace) => (Context { trace: Some(trace), ..nobody }, None),
+        };
+        let listener = outlet.clone();
+        let call = Hook::begin(|| {
             let callable = A::callables().get(row).ok_or_else(|| error!("the table of methods has changed"))?;
-            let (agent, nobody) = (self.agent()?, self.context(None));
-            let (cx, outlet) = match caller {
-                Caller::Client(link, outlet) => (Context { origin: Some(link), is_call: true, ..nobody }, outlet),
-                Caller::Code(trace) => (Context { trace: Some(trace), ..nobody }, None),
-            };
-            let Some(outlet) = outlet else {
-                return (callable.call)(Call { agent, cx, args, outlet: None }).await;
-            };
-            let call = (callable.call)(Call { agent, cx, args, outlet: Some(Rc::clone(&outlet)) });
-            // Inside the wall: what the method holds is dropped here if its caller leaves.
-            match select(call, pin!(outlet.link().left())).await {
-                Either::Left((answer, _)) => answer,
-                Either::Right(((), method)) => {
-                    drop(method);
-                    Ok(None)
-                }
-            }
-        }))
+            Ok((callable.call)(Call { agent: self.agent()?, cx, args, outlet }))
+        });
+        match listener {
+            Some(outlet) => while_listening(call, outlet),
+            None => call,
+        }
     }
 
     fn has_callback(&self, name: &str) -> bool {
@@ -391,11 +384,25 @@ impl<A: Agent> Entity for Instance<A> {
 
     fn run_callback(self: Rc<Self>, payload: Rc<str>, run: Run) -> Option<Hook<()>> {
         let handler = A::callbacks().iter().find(|handler| handler.name == run.callback)?;
-        Some(Box::pin(guard(async move {
+        Some(Hook::begin(|| {
             let (agent, cx) = (self.agent()?, self.context(None));
-            (handler.run)(Task { agent, cx, run, payload }).await
-        })))
+            Ok((handler.run)(Task { agent, cx, run, payload }))
+        }))
     }
+}
+
+/// A streaming method, until its caller leaves.
+fn while_listening(call: Hook<Answer>, outlet: Rc<Outlet>) -> Hook<Answer> {
+    guard(async move {
+        // Inside the wall: what the method holds is dropped here if its caller leaves.
+        match select(call, pin!(outlet.link().left())).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(((), method)) => {
+                drop(method);
+                Ok(None)
+            }
+        }
+    })
 }
 
 /// Logs a failure that belongs to no connection and tells the error hook, for which nobody waits.
