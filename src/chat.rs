@@ -522,12 +522,13 @@ fn move_to_table(cx: &Context<ChatAgent>, messages: impl Iterator<Item = ChatMes
 
 fn parse(text: &str) -> Option<Incoming> {
     let mut fields: Map<String, Value> = serde_json::from_str(text).ok()?;
-    let sender = match fields.remove("sender") {
+    let mut take = |name| fields.get_mut(name).map(Value::take);
+    let sender = match take("sender") {
         None | Some(Value::Null) => None,
         Some(Value::String(sender)) => Some(sender),
         Some(_) => return None,
     };
-    match (fields.remove("type")?.as_str(), fields.remove("text")?) {
+    match (take("type")?.as_str(), take("text")?) {
         (Some("chat"), Value::String(text)) if !text.trim().is_empty() => Some(Incoming { text, sender }),
         _ => None,
     }

@@ -125,7 +125,8 @@ fn said(text: &str) -> Option<String> {
     }
     // A brace alone makes no JSON.
     let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(text) else { return Some(text.to_owned()) };
-    match (fields.remove("type")?.as_str(), fields.remove("text")?) {
+    let mut take = |name| fields.get_mut(name).map(Value::take);
+    match (take("type")?.as_str(), take("text")?) {
         (Some("message"), Value::String(text)) => Some(text),
         _ => None,
     }

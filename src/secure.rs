@@ -166,7 +166,8 @@ fn parse(text: &str) -> Option<String> {
         return None;
     }
     let mut fields: Map<String, Value> = serde_json::from_str(text).ok()?;
-    match (fields.remove("type")?.as_str(), fields.remove("message")?) {
+    let mut take = |name| fields.get_mut(name).map(Value::take);
+    match (take("type")?.as_str(), take("message")?) {
         (Some("admin_notice"), Value::String(message)) => Some(message),
         _ => None,
     }

@@ -64,7 +64,7 @@ impl Fields {
     }
 
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
-        self.0.remove(name).filter(|value| !value.is_null())
+        self.0.get_mut(name).map(Value::take).filter(|value| !value.is_null())
     }
 
     pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, TokenError> {

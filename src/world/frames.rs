@@ -38,14 +38,15 @@ impl Ask {
         }
         let frame = message.as_text().and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
         let mut frame = frame.ok_or_else(|| (None, invalid("A message is a JSON object")))?;
-        let id = match frame.remove("id") {
+        let mut take = |name| frame.get_mut(name).map(Value::take);
+        let id = match take("id") {
             Some(Value::String(id)) if !id.is_empty() && id.len() <= MAX_ID_BYTES => id,
             _ => return Err((None, invalid(&format!("id must be a string of 1 to {MAX_ID_BYTES} bytes")))),
         };
-        let Some(Value::String(kind)) = frame.remove("type") else {
+        let Some(Value::String(kind)) = take("type") else {
             return Err((Some(id), invalid("type must be a string")));
         };
-        match frame.remove("payload") {
+        match take("payload") {
             None | Some(Value::Null) => Ok(Self { id, kind, payload: Payload(Map::new()) }),
             Some(Value::Object(payload)) => Ok(Self { id, kind, payload: Payload(payload) }),
             Some(_) => Err((Some(id), invalid("payload must be an object"))),
