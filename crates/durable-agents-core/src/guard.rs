@@ -42,12 +42,14 @@ impl<T> Hook<T> {
         Self::Done(Some(Ok(answer)))
     }
 
-    /// A hook that is the beginning of a future.
-    pub(crate) fn begin(hook: impl FnOnce() -> Result<LocalBoxFuture<'static, Result<T>>>) -> Self {
-        match guard_sync(hook) {
-            Ok(running) => Self::Running(running),
-            Err(error) => Self::Done(Some(Err(error))),
-        }
+    /// What could not even begin.
+    pub(crate) fn failed(error: Error) -> Self {
+        Self::Done(Some(Err(error)))
+    }
+
+    /// A hook of which a part, `begin`, is done at once.
+    pub(crate) fn begin(begin: impl FnOnce() -> Result<LocalBoxFuture<'static, Result<T>>>) -> Self {
+        guard_sync(begin).map_or_else(Self::failed, Self::Running)
     }
 }
 

@@ -132,6 +132,11 @@ impl<A: Agent> Instance<A> {
         self.agent.borrow().clone().ok_or_else(|| error!("the agent has not started"))
     }
 
+    /// What every hook begins with.
+    fn parts(self: &Rc<Self>, origin: Option<&Rc<Link>>) -> Result<(Rc<A>, Context<A>)> {
+        Ok((self.agent()?, self.context(origin)))
+    }
+
     /// The state, after setting the initial state if need be.
     pub(crate) fn state(self: &Rc<Self>) -> Result<Option<Stored<A::State>>, StateError> {
         match &*self.state.borrow() {
@@ -230,20 +235,22 @@ macro_rules! hook {
             return Hook::default($default);
         }
         let link: Rc<Link> = $link;
-        guard(async move {
-            let ($agent, $cx) = ($self.agent()?, $self.context(Some(&link)));
-            let $connection = $self.connection(link);
-            $body.await
-        })
+        let ($agent, $cx) = match $self.parts(Some(&link)) {
+            Ok(parts) => parts,
+            Err(error) => return Hook::failed(error),
+        };
+        let $connection = $self.connection(link);
+        guard(async move { $body.await })
     }};
     ($self:ident, $hook:ident or $default:expr, |$agent:ident, $cx:ident| $body:expr) => {{
         if !A::HOOKS.contains(Hooks::$hook) {
             return Hook::default($default);
         }
-        guard(async move {
-            let ($agent, $cx) = ($self.agent()?, $self.context(None));
-            $body.await
-        })
+        let ($agent, $cx) = match $self.parts(None) {
+            Ok(parts) => parts,
+            Err(error) => return Hook::failed(error),
+        };
+        guard(async move { $body.await })
     }};
 }
 
@@ -265,10 +272,15 @@ impl<A: Agent> Entity for Instance<A> {
     }
 
     fn on_start(self: Rc<Self>, props: Option<String>, trace: Option<Rc<Trace>>) -> Hook<()> {
-        hook!(self, ON_START or (), |agent, cx| async {
+        if !A::HOOKS.contains(Hooks::ON_START) {
+            return Hook::default(());
+        }
+        Hook::begin(|| {
+            let (agent, cx) = self.parts(None)?;
             let cx = Context { trace, ..cx };
             let props = props.map(|json| decode::<A::Props>(&json)).transpose();
-            agent.on_start(&cx, props.map_err(|wrong| error!("props: {wrong}"))?).await
+            let props = props.map_err(|wrong| error!("props: {wrong}"))?;
+            Ok(Box::pin(async move { agent.on_start(&cx, props).await }))
         })
     }
 
@@ -284,7 +296,7 @@ impl<A: Agent> Entity for Instance<A> {
         if !A::HOOKS.contains(Hooks::SHOULD_HANDLE_MESSAGE) {
             return Ok(true);
         }
-        let (agent, cx) = (self.agent()?, self.context(Some(link)));
+        let (agent, cx) = self.parts(Some(link))?;
         let connection = self.connection(Rc::clone(link));
         guard_sync(|| agent.should_handle_message(&cx, &connection, message))
     }
@@ -385,7 +397,7 @@ impl<A: Agent> Entity for Instance<A> {
     fn run_callback(self: Rc<Self>, payload: Rc<str>, run: Run) -> Option<Hook<()>> {
         let handler = A::callbacks().iter().find(|handler| handler.name == run.callback)?;
         Some(Hook::begin(|| {
-            let (agent, cx) = (self.agent()?, self.context(None));
+            let (agent, cx) = self.parts(None)?;
             Ok((handler.run)(Task { agent, cx, run, payload }))
         }))
     }
