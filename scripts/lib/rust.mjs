@@ -6,7 +6,7 @@ import { Problem, step, warn } from "./steps.mjs";
 
 const WASM_TARGET = "wasm32-unknown-unknown";
 /** worker-build calls `cargo +nightly`, so this is a name and cannot be a date. */
-const NIGHTLY = "nightly";
+export const NIGHTLY = "nightly";
 
 const pinnedStable = () => /^channel = "(.+)"$/m.exec(readFileSync(inRoot("rust-toolchain.toml"), "utf8"))[1];
 

@@ -2,13 +2,14 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node
 import { homedir } from "node:os";
 import { basename, join, relative } from "node:path";
 import { wasmBindgen, workerBuild } from "./cargo-tools.mjs";
+import { withShortImports } from "./import-names.mjs";
 import { Stamp, filesBelow, hashInputs } from "./inputs.mjs";
 import { esbuild, inPackage, node } from "./packages.mjs";
 import { inRoot, root, tools } from "./paths.mjs";
 import { ask, run } from "./run.mjs";
-import { panicStrategy } from "./rust.mjs";
+import { NIGHTLY, panicStrategy } from "./rust.mjs";
 import { step } from "./steps.mjs";
-import { exportNames } from "./wasm-exports.mjs";
+import { exportNames } from "./wasm-names.mjs";
 
 /**
  * How binaryen shrinks the wasm. The features are those that rustc's wasm32 target and wasm-bindgen emit, named one
@@ -27,6 +28,9 @@ const FEATURES = [
 // Functions of one name next to each other, and few of them inside others, are 6 % less when they are compressed.
 const WASM_OPT = ["-Oz", "--one-caller-inline-max-function-size=20", "--reorder-functions-by-name", ...FEATURES];
 
+/** The standard library is compiled along where panics unwind. Nobody reads a backtrace in wasm, so it comes without. */
+const SMALL_STD = { CARGO_UNSTABLE_BUILD_STD_FEATURES: "panic-unwind,optimize_for_size" };
+
 export const wasmFile = (outDir) => join(outDir, "index_bg.wasm");
 export const scriptFile = (outDir) => join(outDir, "index.js");
 
@@ -40,9 +44,8 @@ export async function buildWorker({ name, crateDir, outDir }) {
   const { unwind, compiler } = await panicStrategy();
   const args = ["--release", "--no-opt", ...(unwind ? ["--panic-unwind"] : []), "--out-dir", relative(crateDir, outDir)];
 
-  const ours = filesBelow(inRoot("scripts/lib/entry-point")).concat(inRoot("scripts/lib/entry-point.mjs"));
-  const settings = { args, compiler, rustFlags: rustFlags(), WASM_OPT, tools: [workerBuild(), wasmBindgen()] };
-  const hash = hashInputs([...sources(crateDir), ...ours], settings);
+  const settings = { args, compiler, rustFlags: rustFlags(), tools: [workerBuild(), wasmBindgen()] };
+  const hash = hashInputs([...sources(crateDir), ...steps()], settings);
   const stamp = new Stamp(join(outDir, ".inputs"), hash, [wasmFile(outDir), scriptFile(outDir)]);
   if (stamp.isFresh) return;
 
@@ -51,6 +54,7 @@ export async function buildWorker({ name, crateDir, outDir }) {
     await compile({ crateDir, args, unwind });
     await removeUnused(wasmFile(outDir), scriptFile(outDir));
     await binaryen("wasm-opt", wasmFile(outDir), WASM_OPT);
+    shortenImports(wasmFile(outDir), scriptFile(outDir));
     stamp.write();
   });
 }
@@ -62,8 +66,10 @@ export const compile = ({ crateDir, args, unwind }) =>
     env: {
       // With these two set worker-build downloads nothing.
       WASM_BINDGEN_BIN: wasmBindgen(),
+      ...(unwind ? SMALL_STD : {}),
+      CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER: linkerOfNeeded(unwind),
       // Without unwinding a panic ends the wasm instance, and worker-build's own entry point is what recovers from that.
-      ESBUILD_BIN: unwind ? esbuildWithOurEntryPoint() : esbuild,
+      ESBUILD_BIN: unwind ? program("esbuild-with-entry-point", inRoot("scripts/lib/entry-point/bundle.mjs"), esbuild) : esbuild,
       RUST_BACKTRACE: "0",
       RUSTFLAGS: [process.env.RUSTFLAGS, ...rustFlags()].filter(Boolean).join(" "),
     },
@@ -81,13 +87,21 @@ function rustFlags() {
   return folders.filter((folder) => folder && !/\s/.test(folder[0])).map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
 }
 
-/** worker-build calls one program without arguments of ours, so the call of ours is a program of its own. */
-function esbuildWithOurEntryPoint() {
-  const program = join(tools, "esbuild-with-entry-point");
+/** A linker that leaves out what the script cannot use. */
+function linkerOfNeeded(unwind) {
+  const toolchain = unwind ? [`+${NIGHTLY}`] : [];
+  const sysroot = ask("rustc", [...toolchain, "--print", "sysroot"]);
+  const host = ask("rustc", [...toolchain, "--print", "host-tuple"]);
+  return program("wasm-ld", inRoot("scripts/lib/link.mjs"), join(sysroot, "lib/rustlib", host, "bin/rust-lld"));
+}
+
+/** Cargo and worker-build call one program without arguments of ours, so a call of ours is a program of its own. */
+function program(name, ...command) {
+  const file = join(tools, name);
   mkdirSync(tools, { recursive: true });
-  const command = [process.execPath, inRoot("scripts/lib/entry-point/bundle.mjs"), esbuild];
-  writeFileSync(program, `#!/bin/sh\nexec ${command.map((word) => `'${word}'`).join(" ")} "$@"\n`, { mode: 0o755 });
-  return program;
+  const words = [process.execPath, ...command].map((word) => `'${word}'`);
+  writeFileSync(file, `#!/bin/sh\nexec ${words.join(" ")} "$@"\n`, { mode: 0o755 });
+  return file;
 }
 
 /** Takes out what the script does not call: methods of classes that the entry point does not export. */
@@ -105,12 +119,23 @@ async function removeUnused(wasm, script) {
   rmSync(file);
 }
 
+function shortenImports(wasmFile, scriptFile) {
+  const { wasm, script } = withShortImports(readFileSync(wasmFile), readFileSync(scriptFile, "utf8"));
+  writeFileSync(wasmFile, wasm);
+  writeFileSync(scriptFile, script);
+}
+
 /** Has a tool of binaryen rewrite `file`. */
 async function binaryen(tool, file, args) {
   const rewritten = `${file}.rewritten`;
   await run(node(), [inPackage("binaryen", "bin", tool), file, "-o", rewritten, ...args]);
   renameSync(rewritten, file);
 }
+
+/** What turns the sources into a worker. */
+const STEPS = ["entry-point", "entry-point.mjs", "import-names.mjs", "link", "link.mjs", "wasm-names.mjs", "wasm.mjs"];
+
+const steps = () => STEPS.flatMap((name) => filesBelow(inRoot("scripts/lib", name)));
 
 /** Names of folders whose content is no part of a worker. */
 const NOT_BUILT_IN = ["benches", "build", "node_modules", "target", "tests", ".wrangler"];

@@ -1,0 +1,102 @@
+// Read by hand, as a Node.js may not know every feature that workerd knows.
+
+const IMPORT_SECTION = 2;
+const EXPORT_SECTION = 7;
+
+/** Names of what a wasm module exports. */
+export const exportNames = (bytes) =>
+  entries(bytes, EXPORT_SECTION, (read) => {
+    const name = read.text();
+    read.byte(); // its kind
+    read.number(); // its index
+    return name;
+  });
+
+/** Names of what a wasm module imports. */
+export const importNames = (bytes) => entries(bytes, IMPORT_SECTION, imported).map(({ name }) => name);
+
+/** The module with other names for its imports: those that `names`, a map, has for them. */
+export function withImportNames(bytes, names) {
+  const { start, end } = sections(bytes).find(({ id }) => id === IMPORT_SECTION);
+  const renamed = entries(bytes, IMPORT_SECTION, imported).map(({ module, name, kind }) => [text(module), text(names.get(name) ?? name), kind]);
+  const content = Buffer.concat([number(renamed.length), ...renamed.flat()]);
+  return Buffer.concat([bytes.subarray(0, start), Buffer.from([IMPORT_SECTION]), number(content.length), content, bytes.subarray(end)]);
+}
+
+function imported(read) {
+  const module = read.text();
+  const name = read.text();
+  const start = read.at;
+  SKIP_IMPORTED[read.byte()](read);
+  return { module, name, kind: read.bytes.subarray(start, read.at) };
+}
+
+/** What follows the kind of an import. */
+const SKIP_IMPORTED = {
+  0: (read) => read.number(), // a function: its type
+  1: (read) => [read.byte(), limits(read)], // a table
+  2: (read) => limits(read), // a memory
+  3: (read) => [read.byte(), read.byte()], // a global: type, mutability
+  4: (read) => [read.byte(), read.number()], // a tag
+};
+
+function limits(read) {
+  const flags = read.number();
+  read.number();
+  if (flags & 1) read.number();
+}
+
+/** What `entry` reads for each entry of one section. */
+function entries(bytes, section, entry) {
+  const { content } = sections(bytes).find(({ id }) => id === section) ?? {};
+  if (content === undefined) return [];
+  const read = new Reader(bytes, content);
+  return Array.from({ length: read.number() }, () => entry(read));
+}
+
+function sections(bytes) {
+  const found = [];
+  const read = new Reader(bytes, 8); // behind magic number and version
+  while (read.at < bytes.length) {
+    const start = read.at;
+    const id = read.byte();
+    const size = read.number();
+    found.push({ id, start, content: read.at, end: (read.at += size) });
+  }
+  return found;
+}
+
+const text = (text) => {
+  const bytes = Buffer.from(text);
+  return Buffer.concat([number(bytes.length), bytes]);
+};
+
+function number(value) {
+  const bytes = [];
+  for (; value > 0x7f; value >>>= 7) bytes.push((value & 0x7f) | 0x80);
+  return Buffer.from([...bytes, value]);
+}
+
+class Reader {
+  constructor(bytes, at) {
+    this.bytes = bytes;
+    this.at = at;
+  }
+
+  byte() {
+    return this.bytes[this.at++];
+  }
+
+  number() {
+    for (let value = 0, shift = 0; ; shift += 7) {
+      const byte = this.byte();
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+  }
+
+  text() {
+    const length = this.number();
+    return this.bytes.toString("utf8", this.at, (this.at += length));
+  }
+}
