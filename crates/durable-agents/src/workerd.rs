@@ -8,6 +8,7 @@ pub(crate) mod glue;
 mod host;
 mod listen;
 mod object;
+mod outgoing;
 mod panic;
 mod socket;
 mod store;

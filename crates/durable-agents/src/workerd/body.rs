@@ -11,13 +11,14 @@ use durable_agents_core::http::{
     RequestSource, Response, StatusCode, Url, header,
 };
 use futures::future::LocalBoxFuture;
-use futures::stream::{self, TryStreamExt};
+use futures::stream;
 use js_sys::futures::JsFuture;
 use js_sys::{ArrayBuffer, Object, Promise, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys;
 
 use super::convert::{bytes_of, host_error, message_of};
+use super::outgoing::stream_to_js;
 use super::{glue, sys};
 
 /// A body that says it is no longer than this is read in one piece, which takes one wait instead of one for each chunk.
@@ -267,14 +268,7 @@ fn body_to_js(body: Body) -> Result<Option<JsValue>, JsValue> {
     match body {
         Body::Empty => Ok(None),
         Body::Bytes(bytes) => Ok(Some(Uint8Array::from(&*bytes).into())),
-        Body::Stream(pieces) => {
-            let pieces = pieces.map_err(|error| worker::Error::from(error.to_string()));
-            let response = worker::ResponseBuilder::new().from_stream(pieces)?;
-            match response.into_parts().1 {
-                worker::ResponseBody::Stream(stream) => Ok(Some(stream.into())),
-                worker::ResponseBody::Empty | worker::ResponseBody::Body(_) => Ok(None),
-            }
-        }
+        Body::Stream(pieces) => stream_to_js(pieces).map(Some),
     }
 }
 

@@ -293,6 +293,9 @@ extern "C" {
     /// `ReadableStream`.
     pub(crate) type ReadableStream;
 
+    #[wasm_bindgen(constructor, catch)]
+    pub(crate) fn new(source: &Source, strategy: &Strategy) -> Result<ReadableStream, JsValue>;
+
     #[wasm_bindgen(method, catch, js_name = getReader)]
     pub(crate) fn get_reader(this: &ReadableStream) -> Result<Reader, JsValue>;
 
@@ -304,6 +307,30 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     pub(crate) fn cancel(this: &Reader) -> Result<js_sys::Promise, JsValue>;
+
+    /// What a stream takes its pieces from.
+    pub(crate) type Source;
+
+    #[wasm_bindgen(method, catch, setter)]
+    pub(crate) fn set_pull(this: &Source, pull: &JsValue) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, setter)]
+    pub(crate) fn set_cancel(this: &Source, cancel: &JsValue) -> Result<(), JsValue>;
+
+    /// A queuing strategy.
+    pub(crate) type Strategy;
+
+    #[wasm_bindgen(method, catch, setter, js_name = highWaterMark)]
+    pub(crate) fn set_high_water_mark(this: &Strategy, pieces: u32) -> Result<(), JsValue>;
+
+    /// `ReadableStreamDefaultController`.
+    pub(crate) type Controller;
+
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn enqueue(this: &Controller, piece: &js_sys::Uint8Array) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn close(this: &Controller) -> Result<(), JsValue>;
 
     /// What `read` resolves to.
     pub(crate) type ReadResult;

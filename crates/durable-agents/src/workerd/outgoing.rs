@@ -1,0 +1,62 @@
+//! Bodies on their way out, piece by piece.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use durable_agents_core::http::BodyError;
+use futures::StreamExt;
+use futures::stream::LocalBoxStream;
+use js_sys::{Object, Uint8Array};
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+
+use super::convert::promise;
+use super::sys;
+
+type Pieces = LocalBoxStream<'static, Result<Bytes, BodyError>>;
+
+/// A stream that asks for a piece when somebody reads it. Where that somebody leaves, the pieces are dropped.
+pub(super) fn stream_to_js(pieces: Pieces) -> Result<JsValue, JsValue> {
+    let pieces = Rc::new(Cell::new(Some(pieces)));
+    let left = Rc::clone(&pieces);
+    let pull = Closure::own_assert_unwind_safe(move |controller: JsValue| {
+        JsValue::from(promise(Box::pin(pull(Rc::clone(&pieces), controller.unchecked_into()))))
+    });
+    let cancel = Closure::own_assert_unwind_safe(move |_: JsValue| {
+        drop(left.take());
+        JsValue::UNDEFINED
+    });
+    let source: sys::Source = Object::new().unchecked_into();
+    source.set_pull(&of_stream(pull))?;
+    source.set_cancel(&of_stream(cancel))?;
+    // Pieces are made when they are wanted, not ahead.
+    let strategy: sys::Strategy = Object::new().unchecked_into();
+    strategy.set_high_water_mark(0)?;
+    Ok(sys::ReadableStream::new(&source, &strategy)?.into())
+}
+
+/// The stream lives as long as JavaScript has it, and so does what it calls.
+fn of_stream(closure: Closure<dyn Fn(JsValue) -> JsValue>) -> JsValue {
+    closure.into_js_value()
+}
+
+async fn pull(pieces: Rc<Cell<Option<Pieces>>>, controller: sys::Controller) -> Result<JsValue, JsValue> {
+    let piece = poll_fn(|cx| {
+        // Out of the cell while it is polled: after its end, an error or a panic it does not come back.
+        let Some(mut stream) = pieces.take() else { return Poll::Ready(None) };
+        let polled = stream.poll_next_unpin(cx);
+        if matches!(polled, Poll::Pending | Poll::Ready(Some(Ok(_)))) {
+            pieces.set(Some(stream));
+        }
+        polled
+    });
+    match piece.await {
+        Some(Ok(piece)) => controller.enqueue(&Uint8Array::from(&*piece))?,
+        Some(Err(error)) => return Err(error.to_string().into()),
+        None => controller.close()?,
+    }
+    Ok(JsValue::UNDEFINED)
+}
