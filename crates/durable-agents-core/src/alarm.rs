@@ -1,7 +1,6 @@
 //! The one alarm of an object: what it is set to, and what it does.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -64,7 +63,7 @@ pub(crate) struct Background {
     is_destroyed: Cell<bool>,
     is_emptied: Cell<bool>,
     is_starting: Cell<bool>,
-    warned: RefCell<BTreeSet<String>>,
+    warned: RefCell<Vec<String>>,
 }
 
 /// A moment that stays where it is, however often the alarm is set, until the alarm has gone off or nothing waits for it any more.
@@ -136,7 +135,12 @@ impl Background {
 
     /// Whether a schedule of that callback was made by the start hook, for the first time in this wake.
     pub(crate) fn warns_of(&self, callback: &str) -> bool {
-        self.is_starting.get() && self.warned.borrow_mut().insert(callback.to_owned())
+        let mut warned = self.warned.borrow_mut();
+        let is_new = self.is_starting.get() && !warned.iter().any(|known| known == callback);
+        if is_new {
+            warned.push(callback.to_owned());
+        }
+        is_new
     }
 }
 
@@ -391,11 +395,10 @@ async fn run_due(entity: &Rc<dyn Entity>) -> Result<()> {
 }
 
 fn warn_of_many(shell: &Shell, due: &[(String, Option<String>)]) {
-    let mut counts = BTreeMap::<&str, usize>::new();
-    for callback in due.iter().filter_map(|(_, callback)| callback.as_deref()) {
-        *counts.entry(callback).or_default() += 1;
-    }
-    for (callback, count) in counts.into_iter().filter(|(_, count)| *count >= MANY) {
+    let mut callbacks: Vec<&str> = due.iter().filter_map(|(_, callback)| callback.as_deref()).collect();
+    callbacks.sort_unstable();
+    let counts = callbacks.chunk_by(|a, b| a == b).filter_map(|same| Some((same.first()?, same.len())));
+    for (callback, count) in counts.filter(|(_, count)| *count >= MANY) {
         let line = format!(
             "{count} schedules that run once are due for {callback:?}: if on_start makes them, it does \
              so at every wake",

@@ -94,7 +94,8 @@ impl Attachment {
 
     /// Reads what [`encode`](Self::encode) wrote. `None` for anything else: such a socket is not ours.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let Stored(flags, serial, tags, uri, state, has_state, meter) = serde_json::from_slice(bytes).ok()?;
+        let Stored(flags, serial, tags, uri, state, has_state, meter) =
+            serde_json::from_str(str::from_utf8(bytes).ok()?).ok()?;
         if tags.is_empty() {
             return None;
         }

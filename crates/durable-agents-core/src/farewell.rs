@@ -1,13 +1,13 @@
 //! Waiting for somebody to leave.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::task::Waker;
 
 /// Those who want to be woken when something has ended.
 #[derive(Debug, Default)]
 pub(crate) struct Farewells {
-    waiting: RefCell<BTreeMap<u64, Waker>>,
+    // In the order of their tickets: a map is more code than all that is done here.
+    waiting: RefCell<Vec<(u64, Waker)>>,
     next_ticket: Cell<u64>,
 }
 
@@ -21,7 +21,7 @@ impl Farewells {
 
     /// Wakes everybody, to look whether it was theirs.
     pub(crate) fn say(&self) {
-        for waker in self.waiting.take().into_values() {
+        for (_, waker) in self.waiting.take() {
             waker.wake();
         }
     }
@@ -36,13 +36,27 @@ pub(crate) struct Farewell<'a> {
 
 impl Farewell<'_> {
     pub(crate) fn register(&self, waker: &Waker) {
-        // Dropped after the borrow: dropping the last handle of a task runs anything.
-        let _earlier = self.farewells.waiting.borrow_mut().insert(self.ticket, waker.clone());
+        let mut waker = (self.ticket, waker.clone());
+        let mut waiting = self.farewells.waiting.borrow_mut();
+        match place(&waiting, self.ticket) {
+            Ok(place) => waiting.get_mut(place).into_iter().for_each(|earlier| std::mem::swap(earlier, &mut waker)),
+            Err(place) => return waiting.insert(place, waker),
+        }
+        drop(waiting);
+        // After the borrow: dropping the last handle of a task runs anything.
+        drop(waker);
     }
 }
 
 impl Drop for Farewell<'_> {
     fn drop(&mut self) {
-        let _waker = self.farewells.waiting.borrow_mut().remove(&self.ticket);
+        let mut waiting = self.farewells.waiting.borrow_mut();
+        let left = place(&waiting, self.ticket).ok().map(|place| waiting.remove(place));
+        drop(waiting);
+        drop(left);
     }
+}
+
+fn place(waiting: &[(u64, Waker)], ticket: u64) -> Result<usize, usize> {
+    waiting.binary_search_by_key(&ticket, |(ticket, _)| *ticket)
 }

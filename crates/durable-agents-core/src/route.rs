@@ -341,7 +341,20 @@ pub struct Delivery<'a> {
 
 impl Delivery<'_> {
     /// `failed` is the end of a first attempt that somebody else has made.
-    async fn run<G: Gateway>(
+    fn run<'a, G: Gateway>(
+        &'a self,
+        gateway: &'a G,
+        request: G::Request,
+        failed: Option<HostError>,
+    ) -> LocalBoxFuture<'a, Result<G::Response, HostError>>
+    where
+        G::Request: 'a,
+    {
+        // In a box, so that it is not part of the code of each that waits for it.
+        Box::pin(self.attempts(gateway, request, failed))
+    }
+
+    async fn attempts<G: Gateway>(
         &self,
         gateway: &G,
         mut request: G::Request,

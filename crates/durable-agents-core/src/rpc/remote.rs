@@ -349,7 +349,7 @@ impl Incoming {
     /// Reads the header. `None` if it is none of ours.
     pub(crate) fn from_header(value: &str) -> Option<Self> {
         let json = BASE64_STANDARD.decode(value).ok()?;
-        let line: Line<'_> = serde_json::from_slice(&json).ok()?;
+        let line: Line<'_> = serde_json::from_str(str::from_utf8(&json).ok()?).ok()?;
         let trace = Trace { request: line.request.into_owned(), chain: line.chain.into_owned() };
         Some(Self { method: line.method.into_owned(), trace: Rc::new(trace) })
     }
@@ -387,7 +387,8 @@ pub(crate) fn answer_to_json(outcome: Result<&Answer, (Kind, &str)>) -> String {
 }
 
 fn answer_from_json(body: &[u8]) -> Result<Answer, CallError> {
-    let reply: Reply<'_> = serde_json::from_slice(body).map_err(|wrong| CallError::Reply(wrong.to_string()))?;
+    let body = str::from_utf8(body).map_err(|wrong| CallError::Reply(wrong.to_string()))?;
+    let reply: Reply<'_> = serde_json::from_str(body).map_err(|wrong| CallError::Reply(wrong.to_string()))?;
     let text = reply.error.unwrap_or_default().into_owned();
     Err(match reply.kind {
         Kind::Result => return Ok(reply.result.map(ToOwned::to_owned)),
