@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { basename, join, relative } from "node:path";
+import { basename, delimiter, dirname, join, relative } from "node:path";
 import { wasmBindgen, workerBuild } from "./cargo-tools.mjs";
 import { withShortImports } from "./import-names.mjs";
 import { Stamp, filesBelow, hashInputs } from "./inputs.mjs";
@@ -70,6 +70,7 @@ export const compile = ({ crateDir, args, unwind }) =>
       CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER: linkerOfNeeded(unwind),
       // Without unwinding a panic ends the wasm instance, and worker-build's own entry point is what recovers from that.
       ESBUILD_BIN: unwind ? program("esbuild-with-entry-point", inRoot("scripts/lib/entry-point/bundle.mjs"), esbuild) : esbuild,
+      PATH: [dirname(program("bin/cargo", inRoot("scripts/lib/cargo.mjs"), process.env.PATH)), process.env.PATH].join(delimiter),
       RUST_BACKTRACE: "0",
       RUSTFLAGS: [process.env.RUSTFLAGS, ...rustFlags()].filter(Boolean).join(" "),
     },
@@ -98,7 +99,7 @@ function linkerOfNeeded(unwind) {
 /** Cargo and worker-build call one program without arguments of ours, so a call of ours is a program of its own. */
 function program(name, ...command) {
   const file = join(tools, name);
-  mkdirSync(tools, { recursive: true });
+  mkdirSync(dirname(file), { recursive: true });
   const words = [process.execPath, ...command].map((word) => `'${word}'`);
   writeFileSync(file, `#!/bin/sh\nexec ${words.join(" ")} "$@"\n`, { mode: 0o755 });
   return file;
@@ -133,7 +134,7 @@ async function binaryen(tool, file, args) {
 }
 
 /** What turns the sources into a worker. */
-const STEPS = ["entry-point", "entry-point.mjs", "import-names.mjs", "link", "link.mjs", "wasm-names.mjs", "wasm.mjs"];
+const STEPS = ["cargo.mjs", "entry-point", "entry-point.mjs", "import-names.mjs", "link", "link.mjs", "wasm-names.mjs", "wasm.mjs"];
 
 const steps = () => STEPS.flatMap((name) => filesBelow(inRoot("scripts/lib", name)));
 
