@@ -1,7 +1,15 @@
 // Read by hand, as a Node.js may not know every feature that workerd knows.
 
+const CUSTOM_SECTION = 0;
 const IMPORT_SECTION = 2;
 const EXPORT_SECTION = 7;
+const CODE_SECTION = 10;
+
+/** Of the custom section `name`. */
+const FUNCTION_NAMES = 1;
+
+/** Kind of an import. */
+const FUNCTION = 0;
 
 /** Names of what a wasm module exports. */
 export const exportNames = (bytes) =>
@@ -22,6 +30,40 @@ export function withImportNames(bytes, names) {
   const content = Buffer.concat([number(renamed.length), ...renamed.flat()]);
   return Buffer.concat([bytes.subarray(0, start), Buffer.from([IMPORT_SECTION]), number(content.length), content, bytes.subarray(end)]);
 }
+
+/** The functions that a module with names defines: `{ name, body }`. */
+export function definedFunctions(bytes) {
+  const importedCount = entries(bytes, IMPORT_SECTION, imported).filter(({ kind }) => kind[0] === FUNCTION).length;
+  const names = new Map(functionNames(bytes));
+  const bodies = entries(bytes, CODE_SECTION, (read) => read.piece());
+  return bodies.map((body, index) => ({ name: names.get(importedCount + index), body }));
+}
+
+/** The module with other names for its functions: what `rename` makes of each. All other names are gone. */
+export function withFunctionNames(bytes, rename) {
+  const { start, end } = nameSection(bytes);
+  const names = functionNames(bytes).map(([index, name]) => Buffer.concat([number(index), text(rename(name))]));
+  const list = Buffer.concat([number(names.length), ...names]);
+  const content = Buffer.concat([text("name"), Buffer.from([FUNCTION_NAMES]), number(list.length), list]);
+  return Buffer.concat([bytes.subarray(0, start), Buffer.from([CUSTOM_SECTION]), number(content.length), content, bytes.subarray(end)]);
+}
+
+/** Pairs of index and name. */
+function functionNames(bytes) {
+  const { content, end } = nameSection(bytes);
+  const read = new Reader(bytes, content);
+  read.text();
+  while (read.at < end) {
+    const isOurs = read.byte() === FUNCTION_NAMES;
+    const size = read.number();
+    if (isOurs) return Array.from({ length: read.number() }, () => [read.number(), read.text()]);
+    read.at += size;
+  }
+  return [];
+}
+
+const nameSection = (bytes) =>
+  sections(bytes).find(({ id, content }) => id === CUSTOM_SECTION && new Reader(bytes, content).text() === "name");
 
 function imported(read) {
   const module = read.text();
@@ -95,8 +137,13 @@ class Reader {
     }
   }
 
-  text() {
+  /** Bytes behind their length. */
+  piece() {
     const length = this.number();
-    return this.bytes.toString("utf8", this.at, (this.at += length));
+    return this.bytes.subarray(this.at, (this.at += length));
+  }
+
+  text() {
+    return this.piece().toString("utf8");
   }
 }

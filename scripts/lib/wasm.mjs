@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, delimiter, dirname, join, relative } from "node:path";
 import { wasmBindgen, workerBuild } from "./cargo-tools.mjs";
+import { byLikeness } from "./function-order.mjs";
 import { withShortImports } from "./import-names.mjs";
 import { Stamp, filesBelow, hashInputs } from "./inputs.mjs";
 import { esbuild, inPackage, node } from "./packages.mjs";
@@ -9,7 +10,7 @@ import { inRoot, root, tools } from "./paths.mjs";
 import { ask, run } from "./run.mjs";
 import { NIGHTLY, panicStrategy } from "./rust.mjs";
 import { step } from "./steps.mjs";
-import { exportNames } from "./wasm-names.mjs";
+import { definedFunctions, exportNames, withFunctionNames } from "./wasm-names.mjs";
 
 /**
  * How binaryen shrinks the wasm. The features are those that rustc's wasm32 target and wasm-bindgen emit, named one
@@ -25,7 +26,7 @@ const FEATURES = [
   "exception-handling",
 ].map((feature) => `--enable-${feature}`);
 
-// Functions of one name next to each other, and few of them inside others, are 6 % less when they are compressed.
+// Few functions inside others are less when they are compressed; the order of their names is the one that we gave them.
 const WASM_OPT = ["-Oz", "--one-caller-inline-max-function-size=20", "--reorder-functions-by-name", ...FEATURES];
 
 /** The standard library is compiled along where panics unwind. Nobody reads a backtrace in wasm, so it comes without. */
@@ -53,6 +54,7 @@ export async function buildWorker({ name, crateDir, outDir }) {
     rmSync(stamp.file, { force: true });
     await compile({ crateDir, args, unwind });
     await removeUnused(wasmFile(outDir), scriptFile(outDir));
+    await nameByLikeness(wasmFile(outDir));
     await binaryen("wasm-opt", wasmFile(outDir), WASM_OPT);
     shortenImports(wasmFile(outDir), scriptFile(outDir));
     stamp.write();
@@ -126,6 +128,17 @@ function shortenImports(wasmFile, scriptFile) {
   writeFileSync(scriptFile, script);
 }
 
+/** Gives the functions names in the order in which the optimized wasm compresses best. */
+async function nameByLikeness(file) {
+  const trial = `${file}.trial`;
+  copyFileSync(file, trial);
+  await binaryen("wasm-opt", trial, [...WASM_OPT, "--debuginfo"]);
+  const order = new Map(byLikeness(definedFunctions(readFileSync(trial))).map((name, place) => [name, String(place).padStart(6, "0")]));
+  rmSync(trial);
+  // Names that are gone from the trial are going to be gone again.
+  writeFileSync(file, withFunctionNames(readFileSync(file), (name) => order.get(name) ?? name));
+}
+
 /** Has a tool of binaryen rewrite `file`. */
 async function binaryen(tool, file, args) {
   const rewritten = `${file}.rewritten`;
@@ -134,7 +147,7 @@ async function binaryen(tool, file, args) {
 }
 
 /** What turns the sources into a worker. */
-const STEPS = ["cargo.mjs", "entry-point", "entry-point.mjs", "import-names.mjs", "link", "link.mjs", "wasm-names.mjs", "wasm.mjs"];
+const STEPS = ["cargo.mjs", "entry-point", "entry-point.mjs", "function-order.mjs", "import-names.mjs", "link", "link.mjs", "wasm-names.mjs", "wasm.mjs"];
 
 const steps = () => STEPS.flatMap((name) => filesBelow(inRoot("scripts/lib", name)));
 
