@@ -74,6 +74,10 @@ impl<'a> Envelope<'a> {
 fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(serde::Deserialize)]
     struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+    let plain = raw.get().strip_prefix('"').and_then(|text| text.strip_suffix('"')).filter(|text| !text.contains('\\'));
+    if let Some(plain) = plain {
+        return Some(Cow::Borrowed(plain));
+    }
     serde_json::from_str::<Borrowed<'_>>(raw.get()).ok().map(|text| text.0)
 }
 

@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{IDENTITY, LOGGED, RESUMED, RPC, STATE, STATE_ERROR};
@@ -15,47 +14,24 @@ pub(crate) const NO_MCP_SERVERS: &str =
 
 /// Who the client is talking to.
 pub(crate) fn identity(name: &str, class: &str, state_follows: bool) -> String {
-    #[derive(Serialize)]
-    struct Identity<'a> {
-        name: &'a str,
-        agent: &'a str,
-        r#type: &'static str,
-        // Newer clients then wait for the state before they report ready; older ones ignore it.
-        #[serde(rename = "stateFollows", skip_serializing_if = "std::ops::Not::not")]
-        state_follows: bool,
-    }
-    text(&Identity { name, agent: class, r#type: IDENTITY, state_follows })
+    let frame = Frame::new(96).text("name", name).text("agent", class).text("type", IDENTITY);
+    // Newer clients then wait for the state before they report ready; older ones ignore it.
+    if state_follows { frame.flag("stateFollows", true).end() } else { frame.end() }
 }
 
 /// The whole state; `json` is JSON text.
 pub(crate) fn state(json: &str) -> String {
-    // By hand: the state may be megabytes, and is JSON already.
-    let mut frame = String::with_capacity(json.len() + 36);
-    frame.push_str(r#"{"state":"#);
-    frame.push_str(json);
-    frame.push_str(r#","type":""#);
-    frame.push_str(STATE);
-    frame.push_str("\"}");
-    frame
+    Frame::new(json.len() + 36).json("state", json).text("type", STATE).end()
 }
 
 /// A client's state was refused.
 pub(crate) fn state_error(error: &str) -> String {
-    #[derive(Serialize)]
-    struct StateError<'a> {
-        r#type: &'static str,
-        error: &'a str,
-    }
-    text(&StateError { r#type: STATE_ERROR, error })
+    Frame::new(64).text("type", STATE_ERROR).text("error", error).end()
 }
 
 /// A connect failed; the close frame follows.
 pub(crate) fn connect_error(error: &str) -> String {
-    #[derive(Serialize)]
-    struct ConnectError<'a> {
-        error: &'a str,
-    }
-    text(&ConnectError { error })
+    Frame::new(64).text("error", error).end()
 }
 
 /// The final answer to a call; no `result` key for a method that returns nothing.
@@ -69,67 +45,91 @@ pub(crate) fn rpc_chunk(id: &str, chunk: &RawValue) -> String {
 }
 
 fn rpc_success(id: &str, result: Option<&RawValue>, done: bool) -> String {
-    #[derive(Serialize)]
-    struct RpcResult<'a> {
-        done: bool,
-        id: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        result: Option<&'a RawValue>,
-        success: bool,
-        r#type: &'static str,
-    }
-    text(&RpcResult { done, id, result, success: true, r#type: RPC })
+    let result = result.map(RawValue::get);
+    let frame = Frame::new(result.map_or(0, str::len) + id.len() + 64).flag("done", done).text("id", id);
+    let frame = match result {
+        Some(json) => frame.json("result", json),
+        None => frame,
+    };
+    frame.flag("success", true).text("type", RPC).end()
 }
 
 /// A call failed.
 pub(crate) fn rpc_error(id: &str, error: &str) -> String {
-    #[derive(Serialize)]
-    struct RpcError<'a> {
-        error: &'a str,
-        id: &'a str,
-        success: bool,
-        r#type: &'static str,
-    }
-    text(&RpcError { error, id, success: false, r#type: RPC })
+    Frame::new(error.len() + id.len() + 64).text("error", error).text("id", id).flag("success", false).text("type", RPC).end()
 }
 
 /// What a client that resumes is to expect. The number is that before its first frame, live or missed.
 pub(crate) fn resumed(epoch: &str, replay: &Replay) -> String {
-    #[derive(Serialize)]
-    struct Resumed<'a> {
-        r#type: &'static str,
-        epoch: &'a str,
-        seq: u64,
-        recovered: bool,
-        missed: usize,
-        lost: u64,
-    }
     let seq = replay.frames.first().map_or(replay.newest_seq, |(seq, _)| seq.saturating_sub(1));
-    let Replay { recovered, lost, .. } = *replay;
-    text(&Resumed { r#type: RESUMED, epoch, seq, recovered, missed: replay.frames.len(), lost })
+    Frame::new(128)
+        .text("type", RESUMED)
+        .text("epoch", epoch)
+        .json("seq", &seq.to_string())
+        .flag("recovered", replay.recovered)
+        .json("missed", &replay.frames.len().to_string())
+        .json("lost", &replay.lost.to_string())
+        .end()
 }
 
 /// A frame with its number in the log.
 pub(crate) fn logged(seq: u64, frame: &Message) -> String {
-    #[derive(Serialize)]
-    struct Logged<'a> {
-        r#type: &'static str,
-        seq: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        text: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        base64: Option<String>,
+    let logged = Frame::new(frame.len() + 64).text("type", LOGGED).json("seq", &seq.to_string());
+    match frame {
+        Message::Text(plain) => logged.text("text", plain),
+        Message::Binary(bytes) => logged.text("base64", &STANDARD.encode(bytes)),
     }
-    let (plain, base64) = match frame {
-        Message::Text(plain) => (Some(plain.as_str()), None),
-        Message::Binary(bytes) => (None, Some(STANDARD.encode(bytes))),
-    };
-    text(&Logged { r#type: LOGGED, seq, text: plain, base64 })
+    .end()
 }
 
-// Structs of strings, numbers, booleans and raw JSON have no way to fail.
-fn text(frame: &impl Serialize) -> String {
-    serde_json::to_string(frame).unwrap_or_default()
+/// A frame that is being written, value by value: most of it is JSON already, or text without anything to escape.
+struct Frame(String);
+
+impl Frame {
+    /// `capacity` bytes are expected.
+    fn new(capacity: usize) -> Self {
+        let mut frame = String::with_capacity(capacity);
+        frame.push('{');
+        Self(frame)
+    }
+
+    /// A value that is JSON text. Keys have nothing to escape.
+    fn json(mut self, key: &str, json: &str) -> Self {
+        self.begin(key);
+        self.0.push_str(json);
+        self
+    }
+
+    fn text(mut self, key: &str, text: &str) -> Self {
+        self.begin(key);
+        if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+            self.0.push('"');
+            self.0.push_str(text);
+            self.0.push('"');
+        } else {
+            // A string has no way to fail.
+            self.0.push_str(&serde_json::to_string(text).unwrap_or_default());
+        }
+        self
+    }
+
+    fn flag(self, key: &str, flag: bool) -> Self {
+        self.json(key, if flag { "true" } else { "false" })
+    }
+
+    fn begin(&mut self, key: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        self.0.push('"');
+        self.0.push_str(key);
+        self.0.push_str("\":");
+    }
+
+    fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
 }
 
 #[cfg(test)]
