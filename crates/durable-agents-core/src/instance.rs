@@ -18,6 +18,7 @@ use crate::host::Host;
 use crate::http::{Request, Response};
 use crate::link::Link;
 use crate::message::Message;
+use crate::place::with_path;
 use crate::rpc::{self, Answer, Args, Call, Callable, Outlet, Trace};
 use crate::shell::Shell;
 use crate::task::{Run, Task};
@@ -221,10 +222,7 @@ impl<A: Agent> Instance<A> {
 
 /// Reads JSON; the error names the path of the field that does not fit.
 fn decode<T: DeserializeOwned>(json: &str) -> Result<T, StateError> {
-    let mut reader = serde_json::Deserializer::from_str(json);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| StateError::Shape(error.to_string()))?;
-    reader.end().map_err(|error| StateError::Shape(error.to_string()))?;
-    Ok(value)
+    serde_json::from_str(json).map_err(|error| StateError::Shape(with_path(json, &error)))
 }
 
 /// A hook of the agent with its context and connection, or what the default would answer where the agent does not implement it:

@@ -27,6 +27,7 @@ mod link;
 pub mod liveness;
 mod message;
 mod meter;
+mod place;
 pub mod presence;
 mod queue;
 pub mod resume;
