@@ -18,8 +18,8 @@ pub mod secure;
 pub mod session;
 pub mod world;
 
-use durable_agents::{Result, route_agent_request};
-use worker::{Context, Env, Request, Response, event};
+use durable_agents::Result;
+use worker::{Context, Env, Request, Response};
 
 // The guides' examples compile.
 #[cfg(doctest)]
@@ -34,11 +34,8 @@ struct HubGuide;
 #[doc = include_str!("../docs/session-agent.md")]
 struct SessionGuide;
 
-#[event(fetch)]
+#[durable_agents::fetch(routes::options)]
 async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
-    if let Some(response) = route_agent_request(&request, &env, &routes::options(&env)).await? {
-        return Ok(response);
-    }
     match world::front::respond(&request, &env).await? {
         Some(response) => Ok(response),
         None => Ok(Response::error("Not found", 404)?),

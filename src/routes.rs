@@ -8,7 +8,7 @@
 //! | a file of the page | the file; the platform answers before the worker is asked |
 //! | anything else | 404 `Not found` |
 
-use durable_agents::{Agent, Before, Route, RouteOptions};
+use durable_agents::{Agent, Route, RouteOptions};
 use worker::Env;
 
 use crate::auth::gate;
@@ -19,15 +19,12 @@ use crate::secure::SecureAgent;
 pub const DEFAULT_AGENT: &str = ChatAgent::CLASS;
 
 /// Agents that are there for signed-in users only: others wake none of them.
-const FOR_USERS: [&str; 1] = [SecureAgent::CLASS];
+const FOR_USERS: &[&str] = &[SecureAgent::CLASS];
 
 /// How requests find their agent.
 ///
 /// No CORS here: the page has the worker's own origin, and [`RestAgent`](crate::rest::RestAgent) answers other origins itself.
 pub fn options(env: &Env) -> RouteOptions<'_> {
-    let admit = async |request, route: Route| match FOR_USERS.contains(&&*route.binding) {
-        true => gate::admit(request, env, &route).await,
-        false => Ok(Before::Forward(request)),
-    };
-    RouteOptions::new().default_agent(DEFAULT_AGENT).on_before_connect(admit).on_before_request(admit)
+    let admit = async |request, route: Route| gate::admit(request, env, &route).await;
+    RouteOptions::new().default_agent(DEFAULT_AGENT).on_before_connect(admit).on_before_request(admit).hooks_for(FOR_USERS)
 }

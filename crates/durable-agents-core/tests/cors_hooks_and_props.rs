@@ -12,7 +12,7 @@ mod common;
 use common::{MCP, agent, identity, note, notes, upgrade};
 use durable_agents_core::host::HostError;
 use durable_agents_core::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use durable_agents_core::route::{Before, Cors, RoutingRetry};
+use durable_agents_core::route::{Before, Binding, Cors, RoutingRetry};
 use durable_agents_core::testing::{Collected, MemoryHost, Options};
 use durable_agents_core::{Connection, Context, PROPS_HEADER, Result, encode_props, error};
 use serde_json::{Value, json};
@@ -147,6 +147,27 @@ fn c30_c33_a_hook_changes_the_request_and_knows_the_route() {
     let mut client = host.route_connect(upgrade(URL), &options).expect("routed");
     assert_eq!(client.next_json()["extra"], "from the hook");
     assert_eq!(notes(), ["Echo a%20b", "start null", "Echo a", "start null"]);
+}
+
+#[test]
+fn hooks_look_at_the_agents_they_are_for_and_the_others_are_handed_on() {
+    let host = world();
+    let refuse = |_, _| async { Ok(Before::Respond(Response::text("no").with_status(StatusCode::FORBIDDEN))) };
+    let hooked = || Options::new().on_before_request(refuse).on_before_connect(refuse);
+    let bindings = [Binding::new("Echo")];
+    for (options, is_for_echo) in [
+        (hooked(), true),
+        (hooked().hooks_for(&["Echo"]), true),
+        (hooked().hooks_for(&["Other"]), false),
+        (Options::new().hooks_for(&["Echo"]), false),
+    ] {
+        let status = if is_for_echo { StatusCode::FORBIDDEN } else { StatusCode::OK };
+        assert_eq!(host.route(Request::get(URL), &options).expect("routed").status, status);
+        let mut client = host.route_connect(upgrade(URL), &options).expect("routed");
+        assert_eq!(client.refusal().is_some(), is_for_echo);
+        assert_eq!(options.straight("/agents/echo/a", &bindings).is_none(), is_for_echo);
+    }
+    assert!(Options::new().cors(Cors::AllowAll).straight("/agents/echo/a", &bindings).is_none());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What `#[fetch]` makes of a function.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::{Error, Expr, ItemFn, Result, parse_quote, parse2};
 
 /// The function, and the export that calls it.
@@ -14,6 +14,10 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     }
     let options: Expr =
         if arguments.is_empty() { parse_quote!(::durable_agents::RouteOptions::new()) } else { parse2(arguments)? };
+    let options = match options {
+        of_env @ (Expr::Closure(_) | Expr::Path(_)) => of_env.into_token_stream(),
+        constant => quote!(|_| #constant),
+    };
     let name = &signature.ident;
     Ok(quote! {
         #function
@@ -23,7 +27,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
 
             #[wasm_bindgen(wasm_bindgen = ::durable_agents::__private::wasm_bindgen, js_name = fetch)]
             pub fn __durable_agents_fetch(request: JsValue, env: JsValue, context: JsValue) -> JsValue {
-                ::durable_agents::__private::fetch(request, env, context, || #options, |request, env, context| {
+                ::durable_agents::__private::fetch(request, env, context, #options, |request, env, context| {
                     ::std::boxed::Box::pin(async move { ::durable_agents::__private::outcome(#name(request, env, context).await) })
                 })
             }

@@ -204,7 +204,7 @@ fn misplaced(item: &proc_macro2::TokenStream, text: &str) -> syn::Error {
 /// Exports the worker's `fetch`: requests for agents go to them, all others to this function.
 ///
 /// Its signature is that of `worker`'s `#[event(fetch)]`, and it replaces that. The argument, if there is one, is an expression for the
-/// `RouteOptions<'static>` of a request. An error is logged and answered with `500`.
+/// `RouteOptions<'static>` of a request, or a function or closure that makes them from the `&Env`. An error is logged and answered with `500`.
 ///
 /// ```
 /// use durable_agents::{Result, RouteOptions};
@@ -217,8 +217,8 @@ fn misplaced(item: &proc_macro2::TokenStream, text: &str) -> syn::Error {
 /// # fn main() {}
 /// ```
 ///
-/// Cheaper than `route_agent_request` in a handler of one's own: where no hook, CORS header or props are wanted, request and answer
-/// pass without a copy, and nothing waits for the answer.
+/// Cheaper than `route_agent_request` in a handler of one's own: where no hook, CORS header or props are wanted (see
+/// `RouteOptions::hooks_for`), request and answer pass without a copy, and nothing waits for the answer.
 #[proc_macro_attribute]
 pub fn fetch(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let expanded = fetch::expand(arguments.into(), item.into());

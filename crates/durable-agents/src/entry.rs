@@ -16,7 +16,7 @@ use crate::router::{RouteOptions, Worker, route_agent_request};
 use crate::workerd::{self, glue};
 
 /// Makes the options of one request.
-type Options = fn() -> RouteOptions<'static>;
+type Options = fn(&Env) -> RouteOptions<'_>;
 
 /// An answer, or what went wrong: for the log.
 type Outcome = Result<web_sys::Response, String>;
@@ -30,13 +30,13 @@ where
 {
     workerd::install_hook();
     let (request, env): (web_sys::Request, Env) = (request.unchecked_into(), env.unchecked_into());
-    let routes = options();
-    if let Some(promise) = hand_over(&request, &env, &routes, options) {
+    if let Some(promise) = hand_over(&request, &env, options) {
         return promise;
     }
     answer(Box::pin(async move {
         let request = Request::from(request);
-        match route_agent_request(&request, &env, &routes).await {
+        let routed = route_agent_request(&request, &env, &options(&env)).await;
+        match routed {
             Ok(Some(response)) => outcome(Ok::<_, HostError>(response)),
             Ok(None) => otherwise(request, env, Context::new(context.unchecked_into())).await,
             Err(error) => Err(format!("{error:#}")),
@@ -64,8 +64,8 @@ fn answer(work: LocalBoxFuture<'static, Outcome>) -> JsValue {
 }
 
 /// The promise of an agent's answer. `None` if the request needs more than to be handed over, or is for no agent.
-fn hand_over(request: &web_sys::Request, env: &Env, routes: &RouteOptions<'_>, options: Options) -> Option<JsValue> {
-    let route = routes.straight(Url::parse(&request.url()).path(), &workerd::bindings(env.as_ref()))?;
+fn hand_over(request: &web_sys::Request, env: &Env, options: Options) -> Option<JsValue> {
+    let route = options(env).straight(Url::parse(&request.url()).path(), &workerd::bindings(env.as_ref()))?;
     let promise = with_constants(options, |internal, again| {
         glue::hand_over(env.as_ref(), &route.binding, &route.name, request, internal, again)
     });
@@ -101,6 +101,7 @@ fn go_on(error: JsValue, spare: JsValue, env: JsValue, route: Route, options: Op
             return Err(error.to_string());
         }
         let request = Request::from(spare.unchecked_into::<web_sys::Request>());
-        outcome(route_again(&Worker { env: &env }, request, &route, &options(), error).await)
+        let env: Env = env.unchecked_into();
+        outcome(route_again(&Worker { env: env.as_ref() }, request, &route, &options(&env), error).await)
     }))
 }
