@@ -47,6 +47,9 @@ function exportedFunctions(bindings) {
   ].map(([, name]) => name);
 }
 
+/** The framework's own JavaScript, if this is a worker with agents. */
+const glueIn = (bindings) => / from ["'](\.\/snippets\/durable-agents-\w+\/src\/workerd\/glue\.js)["']/.exec(bindings)?.[1];
+
 /** The text of the entry point for the module `./index.js` with that text. */
 export function entryPoint(bindings) {
   const functions = exportedFunctions(bindings).filter((name) => !isInternal(name));
@@ -62,12 +65,14 @@ export function entryPoint(bindings) {
         ),
         "export default Entrypoint;",
       ].join("\n");
+  const glue = glueIn(bindings);
   return [
     'import { WorkerEntrypoint } from "cloudflare:workers";',
     'import * as wasm from "./index.js";',
     'import { durableObject } from "./snippets/durable-object.js";',
+    ...(glue ? [`import { take } from "${glue}";`] : []),
     ofWorker,
-    ...objects.map((name) => `export const ${name} = durableObject(wasm.${name});`),
+    ...objects.map((name) => `export const ${name} = durableObject(wasm.${name}${glue ? ", take" : ""});`),
     "",
   ].join("\n");
 }

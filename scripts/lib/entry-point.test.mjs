@@ -10,6 +10,13 @@ test("events and objects are exported, what is internal is not", () => {
   assert.match(text, /^export const Counter = durableObject\(wasm\.Counter\);$/m);
 });
 
+test("objects of the framework take their messages by its own JavaScript", () => {
+  const glue = "./snippets/durable-agents-0123456789abcdef/src/workerd/glue.js";
+  const text = entryPoint(`import { lend, take } from '${glue}'\n${CLASS}`);
+  assert.match(text, new RegExp(`^import \\{ take \\} from "${glue.replaceAll(".", "\\.")}";$`, "m"));
+  assert.match(text, /^export const Counter = durableObject\(wasm\.Counter, take\);$/m);
+});
+
 test("an event that wasm-bindgen had to call otherwise is exported under its own name", () => {
   const text = entryPoint("function fetch2(request, env, context) {\n}\nexport { fetch2 as fetch }\n");
   assert.match(text, /^export default \{ fetch: wasm\.fetch \};$/m);

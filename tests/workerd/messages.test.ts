@@ -102,6 +102,37 @@ test("messages of one connection enter in order, and one that waits lets the nex
   expect([await peer.next(), await peer.next()]).toEqual(["quick", "slow"]);
 });
 
+// What goes out is compared with what has come in last, to save a conversion.
+test("an answer is what the agent said, whatever has just come in", { timeout: 20_000 }, async () => {
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const before: [string, (string | Uint8Array)[]][] = [
+    ["hello", ["hello"]],
+    ["hello", ["hello and more"]],
+    ["hello", ["help!"]],
+    ["hello", [bytes("hello")]],
+    ["h", ["hello", "h".repeat(20_000)]],
+    ["world", ["hello", `world${"ü".repeat(10_000)}`]],
+    ["Grüße 🦀", ["Grüße 🦀"]],
+    ["", ["", "x"]],
+  ];
+  for (const command of ["wait", "announce"]) {
+    for (const [text, messages] of before) {
+      const peer = await connect(`/agents/counter/${fresh()}?suppressed`);
+      peer.send({ do: command, ms: 300, text });
+      for (const message of messages) peer.send(message);
+      expect(await peer.next()).toBe(text);
+    }
+  }
+});
+
+test("bytes that come back are those that were sent, also after others", async () => {
+  const peer = await connect(`/agents/faulty/${fresh()}`);
+  await peer.settle();
+  const sent = [Uint8Array.from([1, 2, 3]), Uint8Array.from([1, 2, 4]), new Uint8Array(), pattern(1_024), pattern(20_000)];
+  for (const message of sent) peer.send(message);
+  for (const message of sent) expect(await peer.next()).toEqual(message);
+});
+
 test("NUL and lone surrogates in JSON text are values like others, or refused as a state", async () => {
   const name = fresh();
   const peer = await join(`/agents/counter/${name}?_pk=a`);

@@ -15,7 +15,7 @@ use futures::task::AtomicWaker;
 ///
 /// # Errors
 /// No error: the rest of the work.
-pub fn begin<T: 'static>(mut work: LocalBoxFuture<'static, T>) -> Result<T, LocalBoxFuture<'static, T>> {
+pub fn begin<W: Future + Unpin + 'static>(mut work: W) -> Result<W::Output, LocalBoxFuture<'static, W::Output>> {
     // Nobody polls the work again before there is a task for it, so a wake-up until then is kept for that task. Futures that
     // remember the first waker they saw, which is against the rules and found in the wild (`worker::Delay`), go on working.
     let (relay, waker) = UNUSED.take().unwrap_or_else(|| {

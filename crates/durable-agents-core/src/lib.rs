@@ -60,7 +60,7 @@ pub use keep_alive::KeepAlive;
 pub use message::{Data, Message, Payload};
 pub use queue::QueueItem;
 pub use retry::{RetryOptions, RetryOptionsError};
-pub use runtime::{Reply, Runtime};
+pub use runtime::{Reply, Rest, Runtime};
 pub use schedule::{Schedule, ScheduleFilter, ScheduleKind, ScheduleOptions, When};
 pub use state::MAX_STATE_BYTES;
 pub use stub::{AgentStub, INTERNAL_HEADERS, PROPS_HEADER, encode_props};

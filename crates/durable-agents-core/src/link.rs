@@ -302,8 +302,16 @@ impl Links {
         Some(link)
     }
 
+    /// The record in memory whose socket has that key.
+    pub(crate) fn find(&self, key: u64) -> Option<Rc<Link>> {
+        self.slots.borrow().get(self.slot_at(key)?)?.clone()
+    }
+
     fn slot_of(&self, socket: &Rc<dyn Socket>) -> Option<usize> {
-        let key = socket.key()?;
+        self.slot_at(socket.key()?)
+    }
+
+    fn slot_at(&self, key: u64) -> Option<usize> {
         if key >> SLOT_BITS != self.epoch {
             return None;
         }

@@ -9,8 +9,9 @@ use futures::future::LocalBoxFuture;
 use crate::agent::{Agent, Close};
 use crate::attachment::Flags;
 use crate::close;
+use crate::eager::begin;
 use crate::error::{AttachmentError, CONNECT_FAILED, ConnectionError, Error, REQUEST_FAILED, Result, StateError, error};
-use crate::guard::PanicError;
+use crate::guard::{Hook, PanicError};
 use crate::host::{Host, HostError, Socket, Upgrade};
 use crate::http::{Request, Response, StatusCode};
 use crate::instance::{Entity, Instance, report};
@@ -36,6 +37,9 @@ pub enum Reply {
     Switched,
 }
 
+/// Work that has begun and waits.
+pub type Rest = LocalBoxFuture<'static, ()>;
+
 /// One instance of an agent, driven by an adapter.
 ///
 /// Every method may be called at any time, also while others wait; none of them panics, whatever the agent does.
@@ -51,37 +55,62 @@ impl Runtime {
     }
 
     /// An HTTP request, with the socket to accept if it is an upgrade.
-    pub fn fetch(&self, mut request: Request, upgrade: Option<Rc<dyn Upgrade>>) -> LocalBoxFuture<'static, Reply> {
+    ///
+    /// # Errors
+    /// No error: the rest of the work, if it has to wait.
+    pub fn fetch(
+        &self,
+        mut request: Request,
+        upgrade: Option<Rc<dyn Upgrade>>,
+    ) -> Result<Reply, LocalBoxFuture<'static, Reply>> {
         let runtime = self.clone();
         let call = calls::incoming(&mut request);
         let props = request.header(PROPS_HEADER.as_str());
-        request.remove_header(PROPS_HEADER);
-        Box::pin(async move {
-            if let Some(call) = call {
-                return Reply::Response(runtime.call_from_code(call, request, props).await);
+        if props.is_some() {
+            request.remove_header(PROPS_HEADER);
+        }
+        if let Some(call) = call {
+            return begin(Box::pin(async move { Reply::Response(runtime.call_from_code(call, request, props).await) }));
+        }
+        match upgrade {
+            Some(upgrade) if request.is_upgrade() => {
+                begin(Box::pin(async move { runtime.open(request, props, &*upgrade).await }))
             }
-            match upgrade {
-                Some(upgrade) if request.is_upgrade() => runtime.open(request, props, &*upgrade).await,
-                _ => Reply::Response(runtime.request(request, props).await),
+            _ if self.is_open() => match begin(Rc::clone(&self.entity).on_request(request)) {
+                Ok(outcome) => Ok(self.reply(outcome)),
+                Err(rest) => Err(Box::pin(async move { runtime.reply(rest.await) })),
+            },
+            _ => begin(Box::pin(async move {
+                if runtime.pass(props, None).await.is_err() {
+                    return Reply::Response(failed(REQUEST_FAILED));
+                }
+                runtime.reply(Rc::clone(&runtime.entity).on_request(request).await)
+            })),
+        }
+    }
+
+    /// A message on a socket that hibernates, or on one whose adapter listens itself.
+    ///
+    /// Handled here and now; what is returned is the rest of the work, if it has to wait. Most messages never do, and need no future.
+    #[must_use = "the rest of the work is still to be done"]
+    pub fn message(&self, socket: Rc<dyn Socket>, message: Message) -> Option<Rest> {
+        if self.is_open() {
+            return self.take(&socket, message);
+        }
+        let runtime = self.clone();
+        rest_of(async move {
+            // Started or not, a message waits its turn: those before it may still be at the gate.
+            if runtime.pass(None, None).await.is_ok()
+                && let Some(rest) = runtime.take(&socket, message)
+            {
+                rest.await;
             }
         })
     }
 
-    /// A message on a socket that hibernates, or on one whose adapter listens itself.
-    pub fn message(&self, socket: Rc<dyn Socket>, message: Message) -> LocalBoxFuture<'static, ()> {
-        let runtime = self.clone();
-        Box::pin(async move {
-            // Started or not, a message waits its turn: those before it may still be at the gate.
-            if runtime.pass(None, None).await.is_err() {
-                return;
-            }
-            let Some(link) = runtime.shell().resolve(&socket) else { return };
-            match link.phase() {
-                Phase::Opening => runtime.keep(&link, Waiting::Message(message)),
-                Phase::Open => runtime.handle(link, Waiting::Message(message)).await,
-                Phase::Planned | Phase::Leaving | Phase::Gone => {}
-            }
-        })
+    /// The socket of a connection in memory, by the key that it was [given](Socket::set_key).
+    pub fn socket(&self, key: u64) -> Option<Rc<dyn Socket>> {
+        self.shell().links.find(key)?.socket().cloned()
     }
 
     /// A socket has closed, or its peer wants to.
@@ -104,16 +133,22 @@ impl Runtime {
         self.entity.shell()
     }
 
+    /// Whether an event need not wait for others.
+    fn is_open(&self) -> bool {
+        let shell = self.shell();
+        shell.started.get() && !shell.gate.is_busy() && !shell.background.is_destroyed()
+    }
+
     /// Lets one event through, after the start it may have to cause.
     async fn pass(&self, props: Option<String>, trace: Option<&Rc<Trace>>) -> Result<()> {
+        if self.is_open() {
+            return Ok(());
+        }
         let shell = self.shell();
         if shell.background.is_destroyed() {
             // The object's memory is about to go, and the event with it, untouched: its sender hears of that from the platform, and
             // the router tries again, with a fresh instance. An answer from here would be the last word.
             return std::future::pending().await;
-        }
-        if shell.started.get() && !shell.gate.is_busy() {
-            return Ok(());
         }
         let _turn = shell.gate.enter().await;
         if shell.started.get() {
@@ -154,17 +189,11 @@ impl Runtime {
         Ok(shell.arm_on_wake()?)
     }
 
-    async fn request(&self, request: Request, props: Option<String>) -> Response {
-        if self.pass(props, None).await.is_err() {
-            return failed(REQUEST_FAILED);
-        }
-        match Rc::clone(&self.entity).on_request(request).await {
-            Ok(response) => response,
-            Err(error) => {
-                self.report("on_request", None, error);
-                failed(REQUEST_FAILED)
-            }
-        }
+    fn reply(&self, outcome: Result<Response>) -> Reply {
+        Reply::Response(outcome.unwrap_or_else(|error| {
+            self.report("on_request", None, error);
+            failed(REQUEST_FAILED)
+        }))
     }
 
     async fn open(&self, request: Request, props: Option<String>, upgrade: &dyn Upgrade) -> Reply {
@@ -302,9 +331,11 @@ impl Runtime {
 
     async fn handle(&self, link: Rc<Link>, event: Waiting) {
         match event {
-            // After the agent has closed it, what was still under way is not for the agent any more.
-            Waiting::Message(_) if !link.is_listed() => {}
-            Waiting::Message(message) => self.handle_message(link, message).await,
+            Waiting::Message(message) => {
+                if let Some(rest) = self.handle_message(link, message) {
+                    rest.await;
+                }
+            }
             Waiting::Close(ref close) => {
                 if self.leave(&link) {
                     self.run_on_close(&link, close.clone()).await;
@@ -345,27 +376,64 @@ impl Runtime {
         self.shell().links.remove(link);
     }
 
-    async fn handle_message(&self, link: Rc<Link>, message: Message) {
+    /// What a message is for, if its connection is open by now.
+    fn take(&self, socket: &Rc<dyn Socket>, message: Message) -> Option<Rest> {
+        let link = self.shell().resolve(socket)?;
+        match link.phase() {
+            Phase::Opening => self.keep(&link, Waiting::Message(message)),
+            Phase::Open => return self.handle_message(link, message),
+            Phase::Planned | Phase::Leaving | Phase::Gone => {}
+        }
+        None
+    }
+
+    fn handle_message(&self, link: Rc<Link>, message: Message) -> Option<Rest> {
+        // After the agent has closed it, what was still under way is not for the agent any more.
+        if !link.is_listed() {
+            return None;
+        }
         match Rc::clone(&self.entity).should_handle_message(&link, &message) {
             Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => return self.report_of(&link, "should_handle_message", error),
+            Ok(false) => return None,
+            Err(error) => {
+                self.report_of(&link, "should_handle_message", error);
+                return None;
+            }
         }
         let frame = match &message {
             Message::Text(text) => wire::client::parse(text),
             Message::Binary(_) => ClientFrame::App,
         };
         match frame {
-            ClientFrame::State(json) => self.client_state(link, json.get()),
+            ClientFrame::State(json) => {
+                self.client_state(link, json.get());
+                None
+            }
             ClientFrame::Rpc(call) => {
-                if let Some(call) = self.look_up(&link, call, &message) {
-                    self.call_from_client(link, call, message).await;
-                }
+                let call = self.look_up(&link, call, &message)?;
+                self.call_from_client(link, call, message)
             }
             ClientFrame::App => {
-                if let Err(error) = Rc::clone(&self.entity).on_message(Rc::clone(&link), message).await {
-                    self.report_of(&link, "on_message", error);
-                }
+                let handled = Rc::clone(&self.entity).on_message(Rc::clone(&link), message);
+                self.after(handled, move |runtime, outcome| {
+                    if let Err(error) = outcome {
+                        runtime.report_of(&link, "on_message", error);
+                    }
+                })
+            }
+        }
+    }
+
+    /// Begins `work` and hands its outcome to `then`: at once, unless it has to wait.
+    fn after<T: 'static>(&self, work: Hook<T>, then: impl FnOnce(&Self, Result<T>) + 'static) -> Option<Rest> {
+        match begin(work) {
+            Ok(outcome) => {
+                then(self, outcome);
+                None
+            }
+            Err(rest) => {
+                let runtime = self.clone();
+                Some(Box::pin(async move { then(&runtime, rest.await) }))
             }
         }
     }
@@ -425,6 +493,11 @@ fn is_internal(error: &Error) -> bool {
             sql_failed || call_failed || task_failed || connection_failed || error.is::<HostError>() || error.is::<PanicError>()
         }
     }
+}
+
+/// Begins `work`, and returns what is left of it.
+fn rest_of(work: impl Future<Output = ()> + 'static) -> Option<Rest> {
+    begin(Box::pin(work)).err()
 }
 
 fn error_of_start() -> Error {

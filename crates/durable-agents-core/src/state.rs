@@ -29,8 +29,9 @@ pub(crate) fn write(store: &dyn Store, json: &str) -> Result<(), StateError> {
     if json.len() > MAX_STATE_BYTES {
         return Err(StateError::TooLarge { size_bytes: json.len(), limit_bytes: MAX_STATE_BYTES });
     }
-    let sql = "INSERT OR REPLACE INTO cf_agents_state (id, state) VALUES (?, ?)";
-    lazy::write(store, CREATE, sql, &[ROW.into(), json.into()])?;
+    // The id is in the text: a parameter more is a string more for the platform to make.
+    let sql = "INSERT OR REPLACE INTO cf_agents_state (id, state) VALUES ('cf_state_row_id', ?)";
+    lazy::write(store, CREATE, sql, &[json.into()])?;
     Ok(())
 }
 

@@ -108,6 +108,17 @@ fn class(agent: &AgentImpl) -> TokenStream {
                     self.0.web_socket_message(socket, message)
                 }
 
+                // The two for which JavaScript of ours asks; no events, as their names tell.
+                #[wasm_bindgen(js_name = __receive)]
+                pub fn receive(&self, key: f64, taken: f64) -> u32 {
+                    self.0.receive(key, taken)
+                }
+
+                #[wasm_bindgen(js_name = __rest)]
+                pub fn rest(&self) -> JsValue {
+                    self.0.rest()
+                }
+
                 #[wasm_bindgen(js_name = webSocketClose)]
                 pub fn web_socket_close(&self, socket: JsValue, code: u16, reason: String, was_clean: bool) -> JsValue {
                     self.0.web_socket_close(socket, code, reason, was_clean)

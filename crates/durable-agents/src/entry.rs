@@ -13,6 +13,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker::{Context, Env, IntoResponse, Request, Response, web_sys};
 
 use crate::router::{RouteOptions, Worker, route_agent_request};
+use crate::workerd::kept::with_kept;
 use crate::workerd::{self, glue};
 
 /// Makes the options of one request.
@@ -67,7 +68,7 @@ fn answer(work: LocalBoxFuture<'static, Outcome>) -> JsValue {
 fn hand_over(request: &web_sys::Request, env: &Env, options: Options) -> Option<JsValue> {
     let route = options(env).straight(Url::parse(&request.url()).path(), &workerd::bindings(env.as_ref()))?;
     let promise = with_constants(options, |internal, again| {
-        glue::hand_over(env.as_ref(), &route.binding, &route.name, request, internal, again)
+        with_kept(&route.binding, |binding| glue::hand_over(env.as_ref(), binding, &route.name, request, internal, again))
     });
     // What throws here throws on the longer way too, where it is reported.
     promise.ok().filter(JsValue::is_object)

@@ -6,6 +6,7 @@ mod crypto;
 mod exchange;
 pub(crate) mod glue;
 mod host;
+pub(crate) mod kept;
 mod listen;
 mod object;
 mod outgoing;

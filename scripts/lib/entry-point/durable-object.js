@@ -7,8 +7,15 @@ Error.stackTraceLimit = 100;
 /** `instanceId` counts the wasm instances of this isolate. */
 const isolate = wasm.__worker_init_state();
 
-/** The class that the platform constructs for the class `Rust` of the wasm. */
-export function durableObject(Rust) {
+/** Answers of `__receive`, as in `object.rs` of the framework: handled; the rest is to be fetched. Otherwise the socket has to be shown. */
+const DONE = 0;
+const WAITS = 1;
+
+/**
+ * The class that the platform constructs for the class `Rust` of the wasm. `take` writes a message into the memory of the wasm, if the
+ * framework of `Rust` has such a function.
+ */
+export function durableObject(Rust, take) {
   class Durable {
     #state;
     #env;
@@ -33,9 +40,10 @@ export function durableObject(Rust) {
   }
 
   const { here } = Durable;
+  const handlers = {};
   for (const [name, { value: method }] of Object.entries(Object.getOwnPropertyDescriptors(Rust.prototype))) {
     if (typeof method !== "function" || name === "constructor" || name === "free" || name.startsWith("__")) continue;
-    const handler =
+    handlers[name] =
       method.length <= 4
         ? function (a, b, c, d) {
             return method.call(here(this), a, b, c, d);
@@ -43,7 +51,18 @@ export function durableObject(Rust) {
         : function (...args) {
             return method.apply(here(this), args);
           };
-    Object.defineProperty(Durable.prototype, name, { value: handler, configurable: true, writable: true });
+  }
+  // Most messages need neither themselves nor their socket as a value in the wasm.
+  if (take && Rust.prototype.__receive) {
+    handlers.webSocketMessage = function (socket, message) {
+      const object = here(this);
+      const answer = object.__receive(socket.__agentsKey, take(message));
+      if (answer === DONE) return undefined;
+      return answer === WAITS ? object.__rest() : object.webSocketMessage(socket, message);
+    };
+  }
+  for (const [name, value] of Object.entries(handlers)) {
+    Object.defineProperty(Durable.prototype, name, { value, configurable: true, writable: true });
   }
   return Durable;
 }

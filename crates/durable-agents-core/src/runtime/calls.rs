@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::{Runtime, is_internal};
+use super::{Rest, Runtime, is_internal, rest_of};
 use crate::error::{Error, REQUEST_FAILED};
 use crate::host::{HostError, SocketError};
 use crate::http::{Request, Response, StatusCode};
@@ -49,29 +49,43 @@ impl Runtime {
         }
     }
 
-    pub(super) async fn call_from_client(&self, link: Rc<Link>, call: Known, message: Message) {
-        let Message::Text(text) = message else { return };
+    pub(super) fn call_from_client(&self, link: Rc<Link>, call: Known, message: Message) -> Option<Rest> {
+        let Message::Text(text) = message else { return None };
         let Known { method, id, args } = call;
         let args = Args::within(text, args);
-        if let Some(scope) = method.scope {
-            let refused = match Rc::clone(&self.entity).has_scope(Rc::clone(&link), scope).await {
+        let Some(scope) = method.scope else { return self.run(link, method, id, args) };
+        let runtime = self.clone();
+        rest_of(async move {
+            let refused = match Rc::clone(&runtime.entity).has_scope(Rc::clone(&link), scope).await {
                 Ok(true) => None,
                 Ok(false) => Some(format!("Method {} requires scope {scope}", method.name)),
-                Err(error) => Some(self.words_for_client(&link, "has_scope", &error)),
+                Err(error) => Some(runtime.words_for_client(&link, "has_scope", &error)),
             };
-            if let Some(refused) = refused {
-                return self.shell().send(&link, &rpc_error(&id, &refused).into());
+            match refused {
+                Some(refused) => runtime.shell().send(&link, &rpc_error(&id, &refused).into()),
+                None => {
+                    if let Some(rest) = runtime.run(link, method, id, args) {
+                        rest.await;
+                    }
+                }
             }
-        }
+        })
+    }
+
+    /// Runs a method that this client may call, and answers.
+    fn run(&self, link: Rc<Link>, method: Method, id: String, args: Args) -> Option<Rest> {
         if method.streaming {
-            return self.stream_to_client(link, method, id, args).await;
+            let runtime = self.clone();
+            return rest_of(async move { runtime.stream_to_client(link, method, id, args).await });
         }
-        let caller = Caller::Client(Rc::clone(&link), None);
-        let reply = match Rc::clone(&self.entity).call(method.row(), caller, args).await {
-            Ok(result) => rpc_result(&id, result.as_deref()),
-            Err(error) => rpc_error(&id, &self.words_for_client(&link, method.name, &error)),
-        };
-        self.answer(&link, &id, reply);
+        let answered = Rc::clone(&self.entity).call(method.row(), Caller::Client(Rc::clone(&link), None), args);
+        self.after(answered, move |runtime, outcome| {
+            let reply = match outcome {
+                Ok(result) => rpc_result(&id, result.as_deref()),
+                Err(error) => rpc_error(&id, &runtime.words_for_client(&link, method.name, &error)),
+            };
+            runtime.answer(&link, &id, reply);
+        })
     }
 
     /// Sends the only answer to a call. One that the socket does not take, because it is too long for instance, is answered by a short

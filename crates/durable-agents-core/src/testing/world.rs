@@ -455,7 +455,12 @@ impl World {
                 match told {
                     Told::Message(message) => {
                         let what = format!("message {}", super::excerpt(&message));
-                        self.spawn(slot, what, runtime.message(end, message));
+                        let work = async move {
+                            if let Some(rest) = runtime.message(end, message) {
+                                rest.await;
+                            }
+                        };
+                        self.spawn(slot, what, Box::pin(work));
                     }
                     Told::Closed(close) => {
                         self.spawn(slot, format!("close {} {:?}", close.code, close.reason), runtime.closed(end, close));
@@ -506,10 +511,12 @@ impl World {
             let end = ServerEnd { pipe, slot: Rc::downgrade(slot), wake };
             Rc::new(Knock { world: Rc::downgrade(self), end }) as _
         });
-        let answered = runtime.fetch(request, knock);
         let (world, owner) = (Rc::downgrade(self), Rc::clone(slot));
         let work = async move {
-            let answer = answered.await;
+            let answer = match runtime.fetch(request, knock) {
+                Ok(answer) => answer,
+                Err(rest) => rest.await,
+            };
             let Some(world) = world.upgrade() else { return };
             let response = match answer {
                 Reply::Switched => Response::empty(StatusCode::SWITCHING_PROTOCOLS),

@@ -13,7 +13,7 @@ use durable_agents_core::http::{
 use futures::future::LocalBoxFuture;
 use futures::stream;
 use js_sys::futures::JsFuture;
-use js_sys::{ArrayBuffer, Object, Promise, Uint8Array};
+use js_sys::{ArrayBuffer, Promise, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys;
 
@@ -29,11 +29,12 @@ const MAX_SHORT_BYTES: usize = 16 * 1024;
 
 /// A request from the platform. Its headers and body stay there until somebody asks.
 pub(super) fn request_from_js(request: web_sys::Request) -> Request {
-    let head = glue::head_of(&request, PROPS_HEADER.as_str()).unwrap_or_default();
-    let mut lines = head.splitn(4, '\n');
-    let mut line = || lines.next().unwrap_or_default();
-    let (method, url) = (Method::from_bytes(line().as_bytes()).unwrap_or_default(), Url::parse(line()));
-    let read = [(header::UPGRADE, line().to_owned()), (PROPS_HEADER, line().to_owned())];
+    let (method, url, read) = glue::with_head(&request, |head| {
+        let mut lines = head.splitn(4, '\n');
+        let mut line = || lines.next().unwrap_or_default();
+        let (method, url) = (Method::from_bytes(line().as_bytes()).unwrap_or_default(), Url::parse(line()));
+        (method, url, [(header::UPGRADE, line().to_owned()), (PROPS_HEADER, line().to_owned())])
+    });
     Request::from_source(method, url, Box::new(JsRequest { request, headers: OnceCell::new(), read, taken: false }))
 }
 
@@ -92,11 +93,20 @@ pub(super) fn response_from_js(response: web_sys::Response) -> Response {
 /// An answer of this object.
 pub(super) fn response_to_js(response: Response) -> Result<sys::Response, JsValue> {
     let Response { status, headers, body } = response;
-    let head = lines_of(&headers);
-    match short_text(&headers, &body) {
-        Some(text) => glue::respond_text(text, status.as_u16(), &head),
-        None => glue::respond(&body_to_js(body)?.unwrap_or(JsValue::NULL), status.as_u16(), &head),
+    // Names and values, each ended by a line feed, which neither can have.
+    let mut text = String::new();
+    for (name, value) in &headers {
+        text.extend([name.as_str(), "\n", &text_of(value), "\n"]);
     }
+    let head_length = u32::try_from(text.encode_utf16().count()).unwrap_or(u32::MAX);
+    let body = match short_text(&headers, &body) {
+        Some(short) => {
+            text.push_str(short);
+            JsValue::UNDEFINED
+        }
+        None => body_to_js(body)?.unwrap_or(JsValue::NULL),
+    };
+    glue::respond(&text, head_length, &body, status.as_u16())
 }
 
 /// A body that is quicker as a string than as bytes.
@@ -108,23 +118,6 @@ fn short_text<'b>(headers: &HeaderMap, body: &'b Body) -> Option<&'b str> {
         }
         Body::Empty | Body::Bytes(_) | Body::Stream(_) => None,
     }
-}
-
-/// Names and values, each ended by a line feed, which neither can have.
-fn lines_of(headers: &HeaderMap) -> String {
-    let mut lines = String::new();
-    for (name, value) in headers {
-        lines.extend([name.as_str(), "\n", &text_of(value), "\n"]);
-    }
-    lines
-}
-
-/// The answer to an accepted upgrade.
-pub(super) fn switched(client: &sys::WebSocket) -> Result<sys::Response, JsValue> {
-    let init: sys::ResponseInit = Object::new().unchecked_into();
-    init.set_status(101)?;
-    init.set_web_socket(client)?;
-    sys::Response::new(&JsValue::NULL, &init)
 }
 
 struct JsRequest {

@@ -24,37 +24,87 @@ function spareOf(request) {
   return Number(request.headers.get("content-length") ?? Infinity) <= MAX_KEPT_BYTES ? request.clone() : undefined;
 }
 
-/** An answer. `head` has names and values of its headers, each ended by a line feed; `body` is what `Response` takes. */
-export function respond(body, status, head) {
-  const parts = head.split("\n");
-  const headers = {};
-  for (let at = 0; at + 1 < parts.length; at += 2) {
-    const name = parts[at];
-    // An object holds a name once, and never this one.
-    if (Object.hasOwn(headers, name) || name === "__proto__") return new Response(body, { status, headers: pairs(parts) });
-    headers[name] = parts[at + 1];
-  }
-  return new Response(body, { status, headers });
+/** Answers without a body by status and content type: a `Response` is the quickest way to tell `Response` about both. */
+const templates = new Map();
+const MAX_TEMPLATES = 64;
+
+/**
+ * An answer. The first `headLength` characters of `text` are names and values of headers, each ended by a line feed. Its body is what
+ * `Response` takes, or the rest of the text if that is `undefined`.
+ */
+export function respond(text, headLength, body, status) {
+  return new Response(body === undefined ? text.slice(headLength) : body, templateOf(text.slice(0, headLength), status));
 }
 
-const pairs = (parts) => Array.from({ length: parts.length >> 1 }, (_, at) => [parts[2 * at], parts[2 * at + 1]]);
+function templateOf(head, status) {
+  const key = `${status}${head}`;
+  const known = templates.get(key);
+  if (known !== undefined) return known;
+  const lines = head.split("\n");
+  const headers = Array.from({ length: lines.length >> 1 }, (_, at) => [lines[2 * at], lines[2 * at + 1]]);
+  const isUsual = headers.length === 1 && headers[0][0] === "content-type";
+  if (!isUsual) return { status, headers };
+  if (templates.size >= MAX_TEMPLATES) templates.clear();
+  const template = new Response(null, { status, headers });
+  templates.set(key, template);
+  return template;
+}
 
-/** Method and URL of a request, and whether it has `upgrade` and the header `props`, one to a line. */
-export function head_of(request, props) {
+/** The answer to an accepted upgrade. */
+export const switched = (client) => new Response(null, { status: 101, webSocket: client });
+
+/** Method, URL, `upgrade` and props of a request, one to a line. */
+export function head_of(request) {
   const { headers } = request;
   return `${request.method}\n${request.url}\n${headers.get("upgrade") ?? ""}\n${headers.get(props) ?? ""}`;
 }
 
-/** The memory of the wasm instance that called last, and its bytes. */
-let memory;
-let bytes = new Uint8Array();
+/** The same in the lent memory: returns what `take` does. */
+export const take_head = (request) => take(head_of(request));
 
-function bytesOf(caller) {
+/** What the last query with columns has found, until it is fetched. */
+let found;
+
+/** Runs a statement. Returns how many rows it has written, or NaN for one with columns: `table` has what that has found. */
+export function query(sql, statement, params) {
+  const cursor = sql.exec(statement, ...params);
+  const { columnNames } = cursor;
+  if (columnNames.length === 0) return cursor.rowsWritten;
+  const cells = cursor.raw().toArray().flat();
+  // Known when the last row has been read.
+  found = [cursor.rowsWritten, columnNames.length].concat(columnNames, cells);
+  return NaN;
+}
+
+/** How many rows were written, how many columns there are, their names, and all cells, row by row. */
+export function table() {
+  const taken = found;
+  found = undefined;
+  return taken;
+}
+
+/** Memory of the wasm that is lent for messages on their way in: `room` bytes at `start`. */
+let memory;
+let start;
+let room;
+
+/** Name of the header with an agent's props. */
+let props;
+
+/** What the wasm lends, it lends anew when it is replaced by a fresh instance. */
+export function lend(itsMemory, itsStart, itsRoom, propsHeader) {
+  props = propsHeader;
+  memory = itsMemory;
+  start = itsStart;
+  room = itsRoom;
+  bytes = new Uint8Array(memory.buffer);
+}
+
+let bytes;
+
+function bytesNow() {
   // Memory that has grown has left its old buffer empty.
-  if (caller !== memory || bytes.byteLength === 0) {
-    memory = caller;
-    bytes = new Uint8Array(caller.buffer);
-  }
+  if (bytes.byteLength === 0) bytes = new Uint8Array(memory.buffer);
   return bytes;
 }
 
@@ -62,34 +112,60 @@ function bytesOf(caller) {
 const SHORT_TEXT = 384;
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** The message in the lent memory, and what `take` has returned for it. */
+let message;
+let taken = NaN;
 
 /**
- * Writes what a socket has received to `at`, where there is `room`. Returns how many bytes of UTF-8 a text has taken, or -1 less the
- * length of what was no text. NaN, with anything in the room, if it does not fit.
+ * Writes what a socket has received to the lent memory. Returns how many bytes of UTF-8 a text has taken, or -1 less the length of what
+ * was no text. NaN, with anything in the memory, if it does not fit.
  */
-export function take(message, caller, at, room) {
-  const bytes = bytesOf(caller);
-  if (typeof message !== "string") {
-    if (!(message?.byteLength <= room)) return NaN;
-    bytes.set(new Uint8Array(message), at);
-    return -1 - message.byteLength;
+export function take(received) {
+  taken = write(received);
+  message = taken === taken ? received : undefined;
+  return taken;
+}
+
+function write(received) {
+  const bytes = bytesNow();
+  if (typeof received !== "string") {
+    if (!(received?.byteLength <= room)) return NaN;
+    bytes.set(new Uint8Array(received), start);
+    return -1 - received.byteLength;
   }
-  const { length } = message;
+  const { length } = received;
   if (length > room) return NaN;
   if (length <= SHORT_TEXT) {
     let code = 0;
     for (let index = 0; index < length; index++) {
-      const unit = message.charCodeAt(index);
+      const unit = received.charCodeAt(index);
       code |= unit;
-      bytes[at + index] = unit;
+      bytes[start + index] = unit;
     }
     if (code < 0x80) return length;
   }
-  const { read, written } = encoder.encodeInto(message, bytes.subarray(at, at + room));
+  const { read, written } = encoder.encodeInto(received, bytes.subarray(start, start + room));
   return read === length ? written : NaN;
 }
 
+/** The message that was taken last, if `take` has returned `answer` for it: what is equal to it need not be converted. */
+export const last = (answer) => (answer === taken ? message : undefined);
+
+const textAt = (at, length) => decoder.decode(bytesNow().subarray(at, at + length));
+
+export function send_last(socket, answer) {
+  if (answer !== taken) return false;
+  socket.send(message);
+  return true;
+}
+
+export function send_text(socket, at, length) {
+  socket.send(textAt(at, length));
+}
+
 /** Sends a copy of the bytes at `at`: the platform keeps what it is given until it has sent it. */
-export function send_bytes(socket, caller, at, length) {
-  socket.send(bytesOf(caller).buffer.slice(at, at + length));
+export function send_bytes(socket, at, length) {
+  socket.send(bytesNow().buffer.slice(at, at + length));
 }

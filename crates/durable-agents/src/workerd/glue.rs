@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 
-use durable_agents_core::Message;
+use durable_agents_core::{Data, Message, PROPS_HEADER};
+use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 use worker::web_sys;
 
@@ -13,7 +14,7 @@ extern "C" {
     #[wasm_bindgen(catch)]
     pub(crate) fn hand_over(
         env: &JsValue,
-        binding: &str,
+        binding: &JsValue,
         name: &str,
         request: &web_sys::Request,
         internal: &JsValue,
@@ -21,46 +22,144 @@ extern "C" {
     ) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(catch)]
-    pub(crate) fn head_of(request: &web_sys::Request, props: &str) -> Result<String, JsValue>;
+    fn head_of(request: &web_sys::Request) -> Result<String, JsValue>;
 
     #[wasm_bindgen(catch)]
-    pub(crate) fn respond(body: &JsValue, status: u16, head: &str) -> Result<sys::Response, JsValue>;
-
-    /// The same of a text that is no longer than a few kilobytes.
-    #[wasm_bindgen(catch, js_name = respond)]
-    pub(crate) fn respond_text(body: &str, status: u16, head: &str) -> Result<sys::Response, JsValue>;
+    fn take_head(request: &web_sys::Request) -> Result<f64, JsValue>;
 
     #[wasm_bindgen(catch)]
-    fn take(message: &JsValue, memory: &JsValue, at: u32, room: u32) -> Result<f64, JsValue>;
+    pub(crate) fn respond(text: &str, head_length: u32, body: &JsValue, status: u16) -> Result<sys::Response, JsValue>;
 
     #[wasm_bindgen(catch)]
-    fn send_bytes(socket: &sys::WebSocket, memory: &JsValue, at: u32, length: u32) -> Result<(), JsValue>;
+    pub(crate) fn switched(client: &sys::WebSocket) -> Result<sys::Response, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(crate) fn query(sql: &sys::Sql, statement: &JsValue, params: Vec<JsValue>) -> Result<f64, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(crate) fn table() -> Result<Vec<JsValue>, JsValue>;
+
+    #[wasm_bindgen(js_name = lend)]
+    fn lend_at(memory: &JsValue, start: u32, room: u32, props_header: &str);
+
+    #[wasm_bindgen(catch)]
+    fn take(message: &JsValue) -> Result<f64, JsValue>;
+
+    fn last(answer: f64) -> JsValue;
+
+    #[wasm_bindgen(catch)]
+    fn send_last(socket: &sys::WebSocket, answer: f64) -> Result<bool, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = send_text)]
+    fn send_text_at(socket: &sys::WebSocket, at: u32, length: u32) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(catch, js_name = send_bytes)]
+    fn send_bytes_at(socket: &sys::WebSocket, at: u32, length: u32) -> Result<(), JsValue>;
 }
 
 /// Room for a message on its way in.
-const SCRATCH_BYTES: usize = 16 * 1024;
+const ROOM_BYTES: usize = 16 * 1024;
 
 thread_local! {
-    static MEMORY: JsValue = wasm_bindgen::memory();
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
+    static LENT: RefCell<Lent> = RefCell::new(Lent::new());
+}
+
+/// The memory in which JavaScript leaves a message. It keeps the value too: what goes out is often what has just come in.
+struct Lent {
+    room: Vec<u8>,
+    // What `take` has answered: how long a text is in bytes of UTF-8, -1 less the length of what is no text, or NaN.
+    taken: f64,
+}
+
+impl Lent {
+    fn new() -> Self {
+        let room = vec![0; ROOM_BYTES];
+        lend_at(&wasm_bindgen::memory(), address(&room), length(&room), PROPS_HEADER.as_str());
+        Self { room, taken: f64::NAN }
+    }
+
+    fn message(&self) -> Option<Message> {
+        #[allow(clippy::cast_possible_truncation, reason = "a length, or -1 less one; NaN becomes 0 and is looked for first")]
+        let taken = (!self.taken.is_nan()).then_some(self.taken as i32)?;
+        match usize::try_from(taken) {
+            Ok(length) => Some(Message::Text(self.text(length)?.to_owned())),
+            Err(_) => Some(Message::Binary(self.room.get(..usize::try_from(-1 - taken).ok()?)?.to_vec())),
+        }
+    }
+
+    fn text(&self, length: usize) -> Option<&str> {
+        str::from_utf8(self.room.get(..length)?).ok()
+    }
+
+    /// Whether `bytes` are those of the message; `taken` is what `take` would answer for them.
+    fn has(&self, bytes: &[u8], taken: f64) -> bool {
+        #[allow(clippy::float_cmp, reason = "whole numbers")]
+        let is_as_long = taken == self.taken;
+        is_as_long && self.room.get(..bytes.len()) == Some(bytes)
+    }
+}
+
+/// Lends JavaScript the memory for messages on their way in, once.
+pub(crate) fn lend() {
+    LENT.with(|_| ());
+}
+
+/// What `take` has left in that memory.
+pub(crate) fn taken(taken: f64) -> Option<Message> {
+    LENT.with_borrow_mut(|lent| {
+        lent.taken = taken;
+        lent.message()
+    })
 }
 
 /// What a socket has received, if it is not too long for the shorter way.
 pub(crate) fn received(message: &JsValue) -> Option<Message> {
-    SCRATCH.with_borrow_mut(|scratch| {
-        let taken = MEMORY.with(|memory| take(message, memory, address(scratch), length(scratch))).ok()?;
-        #[allow(clippy::cast_possible_truncation, reason = "a length, or -1 less one; NaN becomes 0 and is looked for first")]
-        let taken = (!taken.is_nan()).then_some(taken as i32)?;
-        match usize::try_from(taken) {
-            Ok(length) => Some(Message::Text(str::from_utf8(scratch.get(..length)?).ok()?.to_owned())),
-            Err(_) => Some(Message::Binary(scratch.get(..usize::try_from(-1 - taken).ok()?)?.to_vec())),
+    lend();
+    taken(take(message).ok()?)
+}
+
+/// Calls `read` with method, URL, `upgrade` and props of a request, one to a line, empty if they are not there.
+pub(crate) fn with_head<T>(request: &web_sys::Request, read: impl FnOnce(&str) -> T) -> T {
+    LENT.with_borrow_mut(|lent| {
+        lent.taken = take_head(request).unwrap_or(f64::NAN);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a length, or NaN, which is looked for")]
+        let head = if lent.taken.is_nan() { None } else { lent.text(lent.taken as usize) };
+        match head {
+            Some(head) => read(head),
+            None => read(&head_of(request).unwrap_or_default()),
         }
     })
 }
 
-/// Sends a binary message.
-pub(crate) fn send(socket: &sys::WebSocket, bytes: &[u8]) -> Result<(), JsValue> {
-    MEMORY.with(|memory| send_bytes(socket, memory, address(bytes), length(bytes)))
+/// What `take` answers for a message with that content.
+#[allow(clippy::cast_precision_loss, reason = "memory of wasm is below 2⁵³ bytes")]
+fn answer_for<'d>(data: &'d Data<'_>) -> (&'d [u8], f64) {
+    match data {
+        Data::Text(text) => (text.as_bytes(), text.len() as f64),
+        Data::Binary(bytes) => (bytes, -1.0 - bytes.len() as f64),
+    }
+}
+
+/// Sends a message to one socket.
+pub(crate) fn send(socket: &sys::WebSocket, data: &Data<'_>) -> Result<(), JsValue> {
+    let (bytes, taken) = answer_for(data);
+    if LENT.with_borrow(|lent| lent.has(bytes, taken)) && send_last(socket, taken)? {
+        return Ok(());
+    }
+    match data {
+        Data::Text(text) => send_text_at(socket, address(text.as_bytes()), length(text.as_bytes())),
+        Data::Binary(bytes) => send_bytes_at(socket, address(bytes), length(bytes)),
+    }
+}
+
+/// A message as the platform takes it. Bytes are copied: the platform keeps what it is given until it has sent it.
+pub(crate) fn converted(data: &Data<'_>) -> JsValue {
+    let (bytes, taken) = answer_for(data);
+    let last = LENT.with_borrow(|lent| lent.has(bytes, taken)).then(|| last(taken)).filter(|last| !last.is_undefined());
+    last.unwrap_or_else(|| match data {
+        Data::Text(text) => JsValue::from_str(text),
+        Data::Binary(bytes) => Uint8Array::from(&**bytes).into(),
+    })
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "wasm has addresses of 32 bits; nobody calls this elsewhere")]

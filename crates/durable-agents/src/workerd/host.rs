@@ -117,7 +117,7 @@ impl Host for WorkerHost {
             None => self.state.sockets(),
         };
         let sockets = sockets.map_err(host_error)?;
-        Ok(sockets.into_iter().map(|socket| Rc::new(JsSocket(socket)) as Rc<dyn Socket>).collect())
+        Ok(sockets.into_iter().map(|socket| Rc::new(JsSocket::new(socket)) as Rc<dyn Socket>).collect())
     }
 
     fn set_auto_response(&self, pair: Option<(&str, &str)>) -> Result<(), HostError> {
@@ -133,7 +133,7 @@ impl Host for WorkerHost {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since 1970")]
     fn auto_response_ms(&self, socket: &dyn Socket) -> Option<u64> {
         let socket: &JsSocket = (socket as &dyn Any).downcast_ref()?;
-        let date = self.state.auto_response_date(&socket.0).ok().flatten()?;
+        let date = self.state.auto_response_date(&socket.socket).ok().flatten()?;
         Some(date.get_time() as u64)
     }
 

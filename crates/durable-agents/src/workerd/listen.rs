@@ -50,18 +50,20 @@ impl Events {
         let listeners: [(_, Listener); 3] =
             [("message", listener(Self::message)), ("close", listener(Self::close)), ("error", listener(Self::error))];
         for (event, listener) in &listeners {
-            socket.0.listen(event, listener.as_ref())?;
+            socket.socket.listen(event, listener.as_ref())?;
         }
         // Where the platform knows only array buffers, it does not know the property either.
-        drop(socket.0.set_binary_type("arraybuffer"));
-        socket.0.accept_here()?;
+        drop(socket.socket.set_binary_type("arraybuffer"));
+        socket.socket.accept_here()?;
         self.heard.borrow_mut().push(Listeners { number, socket: Rc::clone(&socket), listeners });
         Ok(socket)
     }
 
     fn message(&self, _: u64, socket: Rc<JsSocket>, event: &sys::SocketEvent) {
         let data = event.data().unwrap_or(JsValue::UNDEFINED);
-        self.run(self.runtime.message(socket, socket::message(&data)));
+        if let Some(rest) = self.runtime.message(socket, socket::message(&data)) {
+            self.host.spawn(rest);
+        }
     }
 
     fn close(&self, number: u64, socket: Rc<JsSocket>, event: &sys::SocketEvent) {
@@ -88,7 +90,7 @@ impl Events {
         if let Some(Listeners { socket, listeners, .. }) = ended {
             for (event, listener) in &listeners {
                 // It will not be called again either way.
-                drop(socket.0.unlisten(event, listener.as_ref()));
+                drop(socket.socket.unlisten(event, listener.as_ref()));
             }
         }
     }

@@ -1,26 +1,31 @@
 //! The class that workerd constructs, behind the shell that `#[agent]` makes.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
 use durable_agents_core::host::{Host, HostError, Level, Socket, Surroundings as _, Upgrade};
 use durable_agents_core::http::{Response, StatusCode};
-use durable_agents_core::{Agent, Close, Reply, Runtime, begin};
+use durable_agents_core::{Agent, Close, Reply, Rest, Runtime, begin};
 use futures::future::LocalBoxFuture;
+use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::convert::{answer, host_error, message_of, promise_of_end};
+use super::convert::{answer, host_error, message_of, promise, promise_of_end};
 use super::host::WorkerHost;
 use super::listen::Events;
 use super::socket::{self, JsSocket};
-use super::{body, panic, sys};
+use super::{body, glue, panic, sys};
 
 /// One instance of a Durable Object class. One method for each handler of the class.
 ///
 /// A handler that does not wait answers with its value; only one that waits costs a promise.
-pub struct Object(Rc<Events>);
+pub struct Object {
+    events: Rc<Events>,
+    // Of the message that was received last.
+    rest: Cell<Option<Rest>>,
+}
 
 // What a panic could leave half done is behind the core's wall around hooks.
 impl UnwindSafe for Object {}
@@ -30,48 +35,80 @@ impl Object {
     /// An instance of `A`; `state` and `env` are what the platform constructs the class with.
     pub fn new<A: Agent>(state: JsValue, env: JsValue) -> Self {
         panic::install_hook();
+        glue::lend();
         let host = Rc::new(WorkerHost::new(state.unchecked_into(), env));
         let runtime = Runtime::new::<A>(Rc::clone(&host) as Rc<dyn Host>);
-        Self(Rc::new(Events::new(runtime, host)))
+        Self { events: Rc::new(Events::new(runtime, host)), rest: Cell::default() }
     }
 
     /// `fetch`.
     pub fn fetch(&self, request: JsValue) -> JsValue {
-        let upgrade = Rc::new(JsUpgrade { events: Rc::clone(&self.0), client: OnceCell::new() });
         let request = body::request_from_js(request.unchecked_into());
-        let reply = self.0.runtime.fetch(request, Some(Rc::clone(&upgrade) as Rc<dyn Upgrade>));
-        answer(Box::pin(async move {
-            let response = match reply.await {
-                Reply::Response(response) => body::response_to_js(response),
-                Reply::Switched => upgrade.switched(),
+        let upgrade =
+            request.is_upgrade().then(|| Rc::new(JsUpgrade { events: Rc::clone(&self.events), client: OnceCell::new() }));
+        let socket = upgrade.clone();
+        let to_js = move |events: &Events, reply| {
+            let response = match (reply, socket) {
+                (Reply::Response(response), _) => body::response_to_js(response),
+                (Reply::Switched, Some(upgrade)) => upgrade.switched(),
+                (Reply::Switched, None) => Err(JsValue::from_str("there is no upgrade")),
             };
             let response = response.or_else(|exception| {
                 let line = format!("the answer is none that the platform can send: {}", message_of(&exception));
-                upgrade.events.host.log(Level::Error, &line);
+                events.host.log(Level::Error, &line);
                 body::response_to_js(Response::text("Internal Server Error").with_status(StatusCode::INTERNAL_SERVER_ERROR))
             });
             response.map(JsValue::from)
-        }))
+        };
+        match self.events.runtime.fetch(request, upgrade.map(|upgrade| upgrade as Rc<dyn Upgrade>)) {
+            // Not even the plain answer could be made: the promise tells the platform.
+            Ok(reply) => to_js(&self.events, reply).unwrap_or_else(|exception| Promise::reject(&exception).into()),
+            Err(rest) => {
+                let events = Rc::clone(&self.events);
+                promise(Box::pin(async move { to_js(&events, rest.await) })).into()
+            }
+        }
     }
 
     /// `webSocketMessage`.
     pub fn web_socket_message(&self, socket: JsValue, message: JsValue) -> JsValue {
-        run(self.0.runtime.message(hibernating(socket), socket::message(&message)))
+        rest(self.events.runtime.message(hibernating(socket), socket::message(&message)))
+    }
+
+    /// `webSocketMessage`, without a value of JavaScript: the message is in the memory that [`glue::lend`] has lent, and `key` is the
+    /// socket's. See `durable-object.js`, which knows the answers.
+    pub fn receive(&self, key: f64, taken: f64) -> u32 {
+        let message = glue::taken(taken);
+        let Some((socket, message)) = socket::key_of(key).and_then(|key| self.events.runtime.socket(key)).zip(message) else {
+            return UNKNOWN;
+        };
+        match self.events.runtime.message(socket, message) {
+            None => DONE,
+            rest => {
+                self.rest.set(rest);
+                WAITS
+            }
+        }
+    }
+
+    /// The promise of the message that has just been received and waits.
+    pub fn rest(&self) -> JsValue {
+        rest(self.rest.take())
     }
 
     /// `webSocketClose`.
     pub fn web_socket_close(&self, socket: JsValue, code: u16, reason: String, was_clean: bool) -> JsValue {
-        run(self.0.runtime.closed(hibernating(socket), Close { code, reason, was_clean }))
+        run(self.events.runtime.closed(hibernating(socket), Close { code, reason, was_clean }))
     }
 
     /// `webSocketError`.
     pub fn web_socket_error(&self, socket: JsValue, error: JsValue) -> JsValue {
-        run(self.0.runtime.socket_failed(hibernating(socket), message_of(&error)))
+        run(self.events.runtime.socket_failed(hibernating(socket), message_of(&error)))
     }
 
     /// `alarm`.
     pub fn alarm(&self) -> JsValue {
-        let rung = self.0.runtime.alarm();
+        let rung = self.events.runtime.alarm();
         answer(Box::pin(async move {
             match rung.await {
                 Ok(()) => Ok(JsValue::UNDEFINED),
@@ -84,8 +121,18 @@ impl Object {
 
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.runtime.fmt(f)
+        self.events.runtime.fmt(f)
     }
+}
+
+/// Answers of [`Object::receive`]: handled; the rest is to be fetched; the socket has to be shown.
+const DONE: u32 = 0;
+const WAITS: u32 = 1;
+const UNKNOWN: u32 = 2;
+
+/// What a handler returns that has done what it could at once.
+fn rest(rest: Option<Rest>) -> JsValue {
+    rest.map_or(JsValue::UNDEFINED, |rest| promise_of_end(rest).into())
 }
 
 fn run(work: LocalBoxFuture<'static, ()>) -> JsValue {
@@ -96,7 +143,7 @@ fn run(work: LocalBoxFuture<'static, ()>) -> JsValue {
 }
 
 fn hibernating(socket: JsValue) -> Rc<dyn Socket> {
-    Rc::new(JsSocket(socket.unchecked_into()))
+    Rc::new(JsSocket::new(socket.unchecked_into()))
 }
 
 /// A handshake: the pair of sockets is made when it is accepted.
@@ -109,10 +156,10 @@ impl JsUpgrade {
     fn try_accept(&self, tags: &[&str], hibernate: bool) -> Result<Rc<dyn Socket>, JsValue> {
         let pair = sys::WebSocketPair::new()?;
         let client = pair.client()?;
-        let mut server = Rc::new(JsSocket(pair.server()?));
+        let mut server = Rc::new(JsSocket::new(pair.server()?));
         if hibernate {
             let tags = tags.iter().map(|&tag| JsValue::from_str(tag)).collect();
-            self.events.host.state.accept(&server.0, tags)?;
+            self.events.host.state.accept(&server.socket, tags)?;
         } else {
             server = self.events.listen(server)?;
         }
@@ -123,7 +170,7 @@ impl JsUpgrade {
 
     fn switched(&self) -> Result<sys::Response, JsValue> {
         match self.client.get() {
-            Some(client) => body::switched(client),
+            Some(client) => glue::switched(client),
             None => Err(JsValue::from_str("the upgrade was not accepted")),
         }
     }

@@ -7,7 +7,8 @@ use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::convert::{bytes_of, host_error};
-use super::sys;
+use super::kept::with_kept;
+use super::{glue, sys};
 
 /// Integers up to here are exact as JavaScript numbers.
 const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
@@ -33,22 +34,20 @@ impl SqlStore {
     }
 
     fn try_run(&self, sql: &str, params: &[SqlValue]) -> Result<Rows, JsValue> {
-        let cursor = self.sql()?.exec(sql, params.iter().map(to_js).collect())?;
-        let columns = cursor.column_names()?;
-        let rows = if columns.is_empty() {
-            Vec::new()
-        } else {
-            // All cells cross the border in one call.
-            let cells = cursor.raw()?.to_array()?.flat()?;
-            let mut rows = Vec::with_capacity(cells.len() / columns.len());
-            let mut cells = cells.into_iter().map(from_js);
-            while let Some(first) = cells.next() {
-                rows.push(std::iter::once(first).chain(cells.by_ref().take(columns.len() - 1)).collect());
-            }
-            rows
-        };
-        // Known when the last row has been read.
-        let written = to_count(cursor.rows_written()?);
+        let params = params.iter().map(to_js).collect();
+        let written = with_kept(sql, |statement| glue::query(self.sql()?, statement, params))?;
+        if !written.is_nan() {
+            return Ok(Rows { columns: Vec::new(), rows: Vec::new(), written: to_count(written) });
+        }
+        let mut table = glue::table()?.into_iter();
+        let mut count = || table.next().and_then(|count| count.as_f64()).unwrap_or(0.0);
+        let (written, width) = (to_count(count()), count() as usize);
+        let columns: Vec<_> = table.by_ref().take(width).filter_map(|name| name.as_string()).collect();
+        let mut rows = Vec::with_capacity(table.len() / width.max(1));
+        let mut cells = table.map(from_js);
+        while let Some(first) = cells.next() {
+            rows.push(std::iter::once(first).chain(cells.by_ref().take(width.saturating_sub(1))).collect());
+        }
         Ok(Rows { columns, rows, written })
     }
 }

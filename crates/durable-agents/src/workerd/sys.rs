@@ -89,28 +89,8 @@ extern "C" {
     #[derive(Clone, Debug)]
     pub(crate) type Sql;
 
-    #[wasm_bindgen(method, catch, variadic)]
-    pub(crate) fn exec(this: &Sql, sql: &str, params: Vec<JsValue>) -> Result<Cursor, JsValue>;
-
     #[wasm_bindgen(method, catch, getter, js_name = databaseSize)]
     pub(crate) fn database_size(this: &Sql) -> Result<f64, JsValue>;
-
-    /// `SqlStorageCursor`.
-    pub(crate) type Cursor;
-
-    #[wasm_bindgen(method, catch, getter, js_name = columnNames)]
-    pub(crate) fn column_names(this: &Cursor) -> Result<Vec<String>, JsValue>;
-
-    #[wasm_bindgen(method, catch, getter, js_name = rowsWritten)]
-    pub(crate) fn rows_written(this: &Cursor) -> Result<f64, JsValue>;
-
-    #[wasm_bindgen(method, catch)]
-    pub(crate) fn raw(this: &Cursor) -> Result<RowIterator, JsValue>;
-
-    pub(crate) type RowIterator;
-
-    #[wasm_bindgen(method, catch, js_name = toArray)]
-    pub(crate) fn to_array(this: &RowIterator) -> Result<Table, JsValue>;
 
     /// An array of arrays.
     pub(crate) type Table;
@@ -137,9 +117,6 @@ extern "C" {
     /// Text as a JavaScript string, bytes as a `Uint8Array`.
     #[wasm_bindgen(method, catch)]
     pub(crate) fn send(this: &WebSocket, payload: &JsValue) -> Result<(), JsValue>;
-
-    #[wasm_bindgen(method, catch, js_name = send)]
-    pub(crate) fn send_text(this: &WebSocket, text: &str) -> Result<(), JsValue>;
 
     #[wasm_bindgen(method, catch)]
     pub(crate) fn close(this: &WebSocket) -> Result<(), JsValue>;
@@ -262,23 +239,8 @@ extern "C" {
 
 #[wasm_bindgen]
 extern "C" {
-    /// Options of a `Response`, with the one that only workerd has.
-    pub(crate) type ResponseInit;
-
-    #[wasm_bindgen(method, catch, setter)]
-    pub(crate) fn set_status(this: &ResponseInit, status: u16) -> Result<(), JsValue>;
-
-    #[wasm_bindgen(method, catch, setter)]
-    pub(crate) fn set_headers(this: &ResponseInit, headers: &JsValue) -> Result<(), JsValue>;
-
-    #[wasm_bindgen(method, catch, setter, js_name = webSocket)]
-    pub(crate) fn set_web_socket(this: &ResponseInit, socket: &WebSocket) -> Result<(), JsValue>;
-
     /// `Response`.
     pub(crate) type Response;
-
-    #[wasm_bindgen(constructor, catch)]
-    pub(crate) fn new(body: &JsValue, init: &ResponseInit) -> Result<Response, JsValue>;
 }
 
 #[wasm_bindgen]
