@@ -123,8 +123,11 @@ let taken = NaN;
  * was no text. NaN, with anything in the memory, if it does not fit.
  */
 export function take(received) {
+  // In case that writing fails: what was there before is half overwritten then.
+  taken = NaN;
+  message = undefined;
   taken = write(received);
-  message = taken === taken ? received : undefined;
+  if (taken === taken) message = received;
   return taken;
 }
 
@@ -153,8 +156,6 @@ function write(received) {
 /** The message that was taken last, if `take` has returned `answer` for it: what is equal to it need not be converted. */
 export const last = (answer) => (answer === taken ? message : undefined);
 
-const textAt = (at, length) => decoder.decode(bytesNow().subarray(at, at + length));
-
 export function send_last(socket, answer) {
   if (answer !== taken) return false;
   socket.send(message);
@@ -162,7 +163,7 @@ export function send_last(socket, answer) {
 }
 
 export function send_text(socket, at, length) {
-  socket.send(textAt(at, length));
+  socket.send(decoder.decode(bytesNow().subarray(at, at + length)));
 }
 
 /** Sends a copy of the bytes at `at`: the platform keeps what it is given until it has sent it. */
