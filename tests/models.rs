@@ -9,7 +9,7 @@ use std::time::Duration;
 use agents_worker::model::{self, ModelError, Prompt, Turn};
 use bytes::Bytes;
 use durable_agents::host::HostError;
-use durable_agents::http::{HeaderMap, HeaderValue, header};
+use durable_agents::http::{HeaderValue, Headers, header};
 use durable_agents::prelude::*;
 use durable_agents::testing::{Client, MemoryHost};
 use futures::StreamExt;
@@ -86,7 +86,7 @@ fn asker(host: &MemoryHost) -> Client {
 /// What the server got, and how the test lets it go on.
 struct Exchange {
     url: String,
-    headers: HeaderMap,
+    headers: Headers,
     body: Value,
     answer: oneshot::Sender<Result<Response, HostError>>,
 }
@@ -181,8 +181,8 @@ fn a_request_is_one_of_the_chat_completions_api() {
     let (server, _client) = asked(&host);
     let exchange = server.exchange();
     assert_eq!(exchange.url, "https://model.test/v1/chat/completions");
-    assert_eq!(exchange.headers["authorization"], "Bearer sk-secret");
-    assert_eq!(exchange.headers["content-type"], "application/json");
+    assert_eq!(exchange.headers.get("authorization"), Some(&HeaderValue::from_static("Bearer sk-secret")));
+    assert_eq!(exchange.headers.get("content-type"), Some(&HeaderValue::from_static("application/json")));
     let messages = json!([
         { "role": "system", "content": "Be kind." },
         { "role": "user", "content": "Hi" },

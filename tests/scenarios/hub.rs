@@ -729,7 +729,7 @@ pub(crate) fn metrics_take_a_token_with_their_scope(host: &MemoryHost) {
     let request = Request::get(&hub.url("metrics?token=dev:ops:hub:metrics"))
         .with_header(header::ACCEPT, HeaderValue::from_static("text/plain"));
     let answer = hub.request(request);
-    assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     assert!(answer.text().contains("\nagents_hub_authenticated_clients 0\n"), "{}", answer.text());
 }
 

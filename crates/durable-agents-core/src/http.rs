@@ -1,22 +1,25 @@
 //! Requests and responses, with bodies that are bytes or streams.
 //!
-//! Methods, statuses and headers are the [`http`] crate's types. A request's headers and body stay with the platform until
-//! somebody reads them, so an agent that looks at the path only pays for the path.
+//! Methods, statuses, names and values of headers are the [`http`] crate's types. A request's headers and body stay with the platform
+//! until somebody reads them, so an agent that looks at the path only pays for the path.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use futures::stream::LocalBoxStream;
-pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+pub use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 mod form;
+mod headers;
 mod url;
 
 pub use form::{FormData, FormField};
+pub use headers::Headers;
 pub use url::Url;
 
 /// Most bytes that [`Body::bytes`], [`Body::text`] and [`Body::json`] collect: 32 MiB.
@@ -174,7 +177,7 @@ pub trait RequestSource {
     /// One header; several of one name joined by `, `.
     fn header(&self, name: &str) -> Option<String>;
     /// All headers.
-    fn headers(&self) -> HeaderMap;
+    fn headers(&self) -> Headers;
     /// The body; [`Body::Empty`] if there is none or it has been taken.
     fn take_body(&mut self) -> Body;
     /// The body as a form, `multipart/form-data` or `application/x-www-form-urlencoded`.
@@ -185,11 +188,16 @@ pub trait RequestSource {
 
 /// A request, as it came from outside or as it goes to another agent.
 pub struct Request {
+    // In a box, because a request is handed on from hand to hand.
+    parts: Box<Parts>,
+}
+
+struct Parts {
     method: Method,
     url: Url,
     // What was set or removed here, over what the source holds.
-    set: HeaderMap,
-    removed: Vec<HeaderName>,
+    set: Headers,
+    removed: Cow<'static, [HeaderName]>,
     source: Box<dyn RequestSource>,
 }
 
@@ -198,7 +206,7 @@ impl Request {
     ///
     /// `url` may be absolute or a path; a path is read as one of `https://agent`.
     pub fn new(method: Method, url: &str, body: impl Into<Body>) -> Self {
-        let source = Box::new(Owned { headers: HeaderMap::new(), body: body.into() });
+        let source = Box::new(Owned { body: body.into() });
         Self::from_source(method, Url::parse(url), source)
     }
 
@@ -218,53 +226,48 @@ impl Request {
 
     /// For adapters: a request whose headers and body are still with the platform.
     pub fn from_source(method: Method, url: Url, source: Box<dyn RequestSource>) -> Self {
-        Self { method, url, set: HeaderMap::new(), removed: Vec::new(), source }
+        Self { parts: Box::new(Parts { method, url, set: Headers::new(), removed: Cow::Borrowed(&[]), source }) }
     }
 
     /// The method.
     pub fn method(&self) -> &Method {
-        &self.method
+        &self.parts.method
     }
 
     /// The complete URL, as the client asked for it.
     pub fn url(&self) -> &Url {
-        &self.url
+        &self.parts.url
     }
 
     /// The path of the URL, still percent-encoded.
     pub fn path(&self) -> &str {
-        self.url.path()
+        self.parts.url.path()
     }
 
     /// One header as text; several of one name joined by `, `. `None` if it is not there or no text.
     pub fn header(&self, name: &str) -> Option<String> {
-        // Most requests have nothing set, and looking a name up in a map costs more than finding that out.
-        if !self.set.is_empty()
-            && let Some(value) = self.set.get(name)
-        {
+        if let Some(value) = self.parts.set.get(name) {
             return value.to_str().ok().map(str::to_owned);
         }
-        if self.removed.iter().any(|removed| removed.as_str().eq_ignore_ascii_case(name)) {
+        if self.parts.removed.iter().any(|removed| removed.as_str().eq_ignore_ascii_case(name)) {
             return None;
         }
-        self.source.header(name)
+        self.parts.source.header(name)
     }
 
     /// All headers. On workerd this copies every one of them; [`header`](Self::header) is cheaper for one or two.
-    pub fn headers(&self) -> HeaderMap {
-        let mut headers = self.source.headers();
-        for name in &self.removed {
+    pub fn headers(&self) -> Headers {
+        let mut headers = self.parts.source.headers();
+        for name in &*self.parts.removed {
             headers.remove(name);
         }
-        for (name, value) in &self.set {
-            headers.insert(name.clone(), value.clone());
-        }
+        headers.extend(self.parts.set.iter().map(|(name, value)| (name.clone(), value.clone())));
         headers
     }
 
     /// Replaces one header.
     pub fn set_header(&mut self, name: HeaderName, value: HeaderValue) {
-        self.set.insert(name, value);
+        self.parts.set.insert(name, value);
     }
 
     /// The same request with one header replaced.
@@ -276,15 +279,24 @@ impl Request {
 
     /// Takes one header away, so that nobody after this sees it.
     pub fn remove_header(&mut self, name: HeaderName) {
-        if !self.set.is_empty() {
-            self.set.remove(&name);
+        self.parts.set.remove(&name);
+        self.parts.removed.to_mut().push(name);
+    }
+
+    /// Takes headers away that every request may have. Without a copy, if nothing else has been taken away.
+    pub(crate) fn hide_headers(&mut self, names: &'static [HeaderName]) {
+        for name in names {
+            self.parts.set.remove(name);
         }
-        self.removed.push(name);
+        match &mut self.parts.removed {
+            removed if removed.is_empty() => *removed = Cow::Borrowed(names),
+            removed => removed.to_mut().extend_from_slice(names),
+        }
     }
 
     /// What was [set](Self::set_header) on this request, and what was [removed](Self::remove_header). For adapters.
-    pub fn header_changes(&self) -> (&HeaderMap, &[HeaderName]) {
-        (&self.set, &self.removed)
+    pub fn header_changes(&self) -> (&Headers, &[HeaderName]) {
+        (&self.parts.set, &self.parts.removed)
     }
 
     /// Whether this asks for a WebSocket: an `Upgrade` header of `websocket`, in any case.
@@ -294,7 +306,7 @@ impl Request {
 
     /// The body. Empty from the second call on.
     pub fn take_body(&mut self) -> Body {
-        self.source.take_body()
+        self.parts.source.take_body()
     }
 
     /// The body as bytes, at most [`MAX_COLLECTED_BYTES`].
@@ -326,35 +338,34 @@ impl Request {
     /// # Errors
     /// [`BodyError::Form`] for another content type or a broken form, [`BodyError::Cut`].
     pub async fn form_data(mut self) -> Result<FormData, BodyError> {
-        self.source.form_data().await
+        self.parts.source.form_data().await
     }
 
     /// The adapter's part. For adapters and their extensions.
     pub fn source(&self) -> &dyn RequestSource {
-        self.source.as_ref()
+        self.parts.source.as_ref()
     }
 }
 
 impl fmt::Debug for Request {
     // No headers and no query: they carry tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Request({} {})", self.method, self.url.path())
+        write!(f, "Request({} {})", self.method(), self.path())
     }
 }
 
-/// Headers and body of a request that was made here.
+/// The body of a request that was made here; its headers are all set on the request itself.
 struct Owned {
-    headers: HeaderMap,
     body: Body,
 }
 
 impl RequestSource for Owned {
-    fn header(&self, name: &str) -> Option<String> {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    fn header(&self, _: &str) -> Option<String> {
+        None
     }
 
-    fn headers(&self) -> HeaderMap {
-        self.headers.clone()
+    fn headers(&self) -> Headers {
+        Headers::new()
     }
 
     fn take_body(&mut self) -> Body {
@@ -377,7 +388,7 @@ pub struct Response {
     /// Status; 200 unless set.
     pub status: StatusCode,
     /// Headers.
-    pub headers: HeaderMap,
+    pub headers: Headers,
     /// Body.
     pub body: Body,
 }
@@ -421,7 +432,7 @@ impl Response {
 impl From<http::Response<Body>> for Response {
     fn from(response: http::Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
-        Self { status: parts.status, headers: parts.headers, body }
+        Self { status: parts.status, headers: parts.headers.into(), body }
     }
 }
 
@@ -429,7 +440,7 @@ impl From<Response> for http::Response<Body> {
     fn from(response: Response) -> Self {
         let mut converted = Self::new(response.body);
         *converted.status_mut() = response.status;
-        *converted.headers_mut() = response.headers;
+        *converted.headers_mut() = response.headers.into();
         converted
     }
 }

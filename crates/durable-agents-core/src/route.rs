@@ -8,14 +8,17 @@ use std::fmt;
 use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 
 use crate::host::{HostError, Level, Placement, Target};
+use crate::http::Headers;
 use crate::stub::{INTERNAL_HEADERS, PROPS_HEADER};
 
 mod cors;
 mod path;
 mod retry;
+
+use path::Found;
 
 pub use cors::Cors;
 pub use path::{Binding, PathMatch, kebab, match_path, sub_path};
@@ -226,24 +229,25 @@ impl<'a, Req, Res, E> RouteOptions<'a, Req, Res, E> {
         self
     }
 
-    /// The agent of a path, if a request for it can be handed over as it is: no hook looks at it, no props go with it, nothing is
-    /// done to the answer. For adapters, which can then do so without waiting; internal headers of the request are theirs to look for.
+    /// The agent of a path, its binding and its name, if a request for it can be handed over as it is: no hook looks at it, no props
+    /// go with it, nothing is done to the answer. For adapters, which can then do so without waiting; internal headers of the request
+    /// are theirs to look for. The name is a part of `path`.
     ///
     /// If that attempt fails, [`route_again`] goes on.
-    pub fn straight(&self, path: &str, bindings: &[Binding]) -> Option<Route> {
+    pub fn straight<'p>(&'p self, path: &'p str, bindings: &'p [Binding]) -> Option<(&'p str, &'p str)> {
         let is_plain = matches!(self.cors, Cors::Off) && self.props.is_none() && self.placement == Placement::default();
         if !is_plain {
             return None;
         }
-        match match_path(path, &self.prefix, bindings, self.default_binding.as_deref()) {
-            PathMatch::Agent(route) => Some(route).filter(|route| !self.may_be_hooked(route)),
-            PathMatch::Elsewhere | PathMatch::UnknownClass => None,
+        match path::find(path, &self.prefix, bindings, self.default_binding.as_deref()) {
+            Found::Agent { binding, name } if !self.may_be_hooked(binding) => Some((binding, name)),
+            Found::Agent { .. } | Found::Elsewhere | Found::UnknownClass => None,
         }
     }
 
-    fn may_be_hooked(&self, route: &Route) -> bool {
+    fn may_be_hooked(&self, binding: &str) -> bool {
         let has_hook = self.before_connect.is_some() || self.before_request.is_some();
-        has_hook && self.hooked.is_none_or(|bindings| bindings.contains(&route.binding.as_str()))
+        has_hook && self.hooked.is_none_or(|bindings| bindings.contains(&binding))
     }
 
     fn delivery<'d>(&'d self, route: &'d Route) -> Delivery<'d> {
@@ -300,7 +304,7 @@ pub async fn route<G: Gateway, E: From<HostError>>(
     strip_internal_headers(gateway, &mut request)?;
     let cors = cors.filter(|_| !upgrade);
     let hook = if upgrade { &options.before_connect } else { &options.before_request };
-    if let Some(hook) = hook.as_ref().filter(|_| options.may_be_hooked(&route)) {
+    if let Some(hook) = hook.as_ref().filter(|_| options.may_be_hooked(&route.binding)) {
         match hook(request, route.clone()).await? {
             Before::Forward(forwarded) => request = forwarded,
             Before::Respond(response) => return Ok(Some(with_headers(gateway, response, cors))),
@@ -436,8 +440,8 @@ fn strip_internal_headers<G: Gateway>(gateway: &G, request: &mut G::Request) -> 
     Ok(())
 }
 
-fn with_headers<G: Gateway>(gateway: &G, mut response: G::Response, headers: Option<&HeaderMap>) -> G::Response {
-    for (name, value) in headers.into_iter().flatten() {
+fn with_headers<G: Gateway>(gateway: &G, mut response: G::Response, headers: Option<&Headers>) -> G::Response {
+    for (name, value) in headers.into_iter().flat_map(Headers::iter) {
         gateway.set_response_header(&mut response, name, value);
     }
     response
@@ -537,7 +541,7 @@ mod tests {
     #[test]
     fn only_what_nothing_is_done_to_goes_straight() {
         let bindings = [Binding::new("Counter")];
-        let route = |options: &Options, path| options.straight(path, &bindings).map(|route| route.name);
+        let route = |options: &Options, path| options.straight(path, &bindings).map(|(_, name)| name.to_owned());
         assert_eq!(route(&Options::new(), "/agents/counter/a/b"), Some("a".to_owned()));
         assert_eq!(route(&Options::new(), "/agents/nope/a"), None);
         assert_eq!(route(&Options::new(), "/other"), None);

@@ -13,13 +13,13 @@ use crate::eager::begin;
 use crate::error::{AttachmentError, CONNECT_FAILED, ConnectionError, Error, REQUEST_FAILED, Result, StateError, error};
 use crate::guard::{Hook, PanicError};
 use crate::host::{Host, HostError, Socket, Upgrade};
-use crate::http::{Request, Response, StatusCode};
+use crate::http::{HeaderName, Request, Response, StatusCode};
 use crate::instance::{Entity, Instance, report};
 use crate::lifecycle::{Overflow, Waiting};
 use crate::link::{Link, Phase};
 use crate::message::{Message, Payload};
 use crate::route::kebab;
-use crate::rpc::{CallError, StreamError, Trace};
+use crate::rpc::{CallError, Incoming, StreamError, Trace};
 use crate::shell::Shell;
 use crate::sql::SqlError;
 use crate::stub::{PROPS_HEADER, decode_props};
@@ -39,6 +39,9 @@ pub enum Reply {
 
 /// Work that has begun and waits.
 pub type Rest = LocalBoxFuture<'static, ()>;
+
+/// Headers that the runtime reads and no agent sees.
+static NOT_FOR_AGENTS: [HeaderName; 1] = [PROPS_HEADER];
 
 /// One instance of an agent, driven by an adapter.
 ///
@@ -63,29 +66,41 @@ impl Runtime {
         mut request: Request,
         upgrade: Option<Rc<dyn Upgrade>>,
     ) -> Result<Reply, LocalBoxFuture<'static, Reply>> {
-        let runtime = self.clone();
         let call = calls::incoming(&mut request);
-        let props = request.header(PROPS_HEADER.as_str());
-        if props.is_some() {
-            request.remove_header(PROPS_HEADER);
+        // Props are for the start, and nobody else is to see them.
+        let is_open = self.is_open();
+        let props = if is_open { None } else { request.header(PROPS_HEADER.as_str()) };
+        request.hide_headers(&NOT_FOR_AGENTS);
+        let upgrade = upgrade.filter(|_| request.is_upgrade());
+        if call.is_some() || upgrade.is_some() || !is_open {
+            return begin(self.clone().fetch_by_and_by(request, call, upgrade, props));
         }
-        if let Some(call) = call {
-            return begin(Box::pin(async move { Reply::Response(runtime.call_from_code(call, request, props).await) }));
-        }
-        match upgrade {
-            Some(upgrade) if request.is_upgrade() => {
-                begin(Box::pin(async move { runtime.open(request, props, &*upgrade).await }))
+        match begin(Rc::clone(&self.entity).on_request(request)) {
+            Ok(outcome) => Ok(self.reply(outcome)),
+            Err(rest) => {
+                let runtime = self.clone();
+                Err(Box::pin(async move { runtime.reply(rest.await) }))
             }
-            _ if self.is_open() => match begin(Rc::clone(&self.entity).on_request(request)) {
-                Ok(outcome) => Ok(self.reply(outcome)),
-                Err(rest) => Err(Box::pin(async move { runtime.reply(rest.await) })),
-            },
-            _ => begin(Box::pin(async move {
-                if runtime.pass(props, None).await.is_err() {
+        }
+    }
+
+    /// What takes more than to ask the agent.
+    fn fetch_by_and_by(
+        self,
+        request: Request,
+        call: Option<Incoming>,
+        upgrade: Option<Rc<dyn Upgrade>>,
+        props: Option<String>,
+    ) -> LocalBoxFuture<'static, Reply> {
+        match (call, upgrade) {
+            (Some(call), _) => Box::pin(async move { Reply::Response(self.call_from_code(call, request, props).await) }),
+            (None, Some(upgrade)) => Box::pin(async move { self.open(request, props, &*upgrade).await }),
+            (None, None) => Box::pin(async move {
+                if self.pass(props, None).await.is_err() {
                     return Reply::Response(failed(REQUEST_FAILED));
                 }
-                runtime.reply(Rc::clone(&runtime.entity).on_request(request).await)
-            })),
+                self.reply(Rc::clone(&self.entity).on_request(request).await)
+            }),
         }
     }
 

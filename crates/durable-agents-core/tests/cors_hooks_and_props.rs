@@ -11,7 +11,7 @@ mod common;
 
 use common::{MCP, agent, identity, note, notes, upgrade};
 use durable_agents_core::host::HostError;
-use durable_agents_core::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use durable_agents_core::http::{HeaderName, HeaderValue, Headers, Method, Request, Response, StatusCode, header};
 use durable_agents_core::route::{Before, Binding, Cors, RoutingRetry};
 use durable_agents_core::testing::{Collected, MemoryHost, Options};
 use durable_agents_core::{Connection, Context, PROPS_HEADER, Result, encode_props, error};
@@ -107,7 +107,7 @@ fn c25_c29_an_answer_of_a_hook_gets_cors_headers_unless_it_is_an_upgrades() {
 #[test]
 fn c26_a_set_of_headers_stands_alone() {
     let own =
-        HeaderMap::from_iter([header_set("access-control-allow-origin", "https://app.example"), header_set("vary", "origin")]);
+        Headers::from_iter([header_set("access-control-allow-origin", "https://app.example"), header_set("vary", "origin")]);
     let answer = world().route(Request::get(URL), &Options::new().cors(Cors::Headers(own))).expect("routed");
     assert_eq!(cors_of(&answer), [("access-control-allow-origin", "https://app.example")]);
     assert_eq!(answer.header("vary"), Some("origin"));

@@ -66,12 +66,18 @@ fn answer(work: LocalBoxFuture<'static, Outcome>) -> JsValue {
 
 /// The promise of an agent's answer. `None` if the request needs more than to be handed over, or is for no agent.
 fn hand_over(request: &web_sys::Request, env: &Env, options: Options) -> Option<JsValue> {
-    let route = options(env).straight(Url::parse(&request.url()).path(), &workerd::bindings(env.as_ref()))?;
-    let promise = with_constants(options, |internal, again| {
-        with_kept(&route.binding, |binding| glue::hand_over(env.as_ref(), binding, &route.name, request, internal, again))
-    });
-    // What throws here throws on the longer way too, where it is reported.
-    promise.ok().filter(JsValue::is_object)
+    let (of_request, bindings) = (options(env), workerd::bindings(env.as_ref()));
+    glue::with_url(request, |url| {
+        let (binding, name) = of_request.straight(Url::path_of(url), &bindings)?;
+        let start = name.as_ptr().addr().saturating_sub(url.as_ptr().addr());
+        let promise = with_constants(options, |internal, again| {
+            with_kept(binding, |binding| {
+                glue::hand_over(env.as_ref(), binding, start..start + name.len(), request, internal, again)
+            })
+        });
+        // What throws here throws on the longer way too, where it is reported.
+        promise.ok().filter(JsValue::is_object)
+    })
 }
 
 type Again = Closure<dyn Fn(JsValue, JsValue, JsValue, String, String) -> JsValue>;

@@ -18,16 +18,26 @@ pub struct Url {
 impl Url {
     /// Splits `text`. A text without a scheme is read as a path of `https://agent`.
     pub fn parse(text: &str) -> Self {
-        let text = match text.find("://") {
-            Some(at) if !text.get(..at).is_some_and(|scheme| scheme.contains(['/', '?', '#'])) => text.to_owned(),
-            _ => format!("https://agent{}{text}", if text.starts_with('/') { "" } else { "/" }),
+        let (text, authority) = match authority_of(text) {
+            Some(authority) => (text.to_owned(), authority),
+            None => {
+                let (origin, slash) = ("https://agent", if text.starts_with('/') { "" } else { "/" });
+                ([origin, slash, text].concat(), origin.len())
+            }
         };
-        let authority = text.find("://").map_or(0, |at| at + 3);
         let end = text.find('#').unwrap_or(text.len());
         let rest = text.get(authority..end).unwrap_or_default();
         let path = authority + rest.find(['/', '?']).unwrap_or(rest.len());
         let query = text.get(path..end).and_then(|rest| rest.find('?')).map(|at| path + at);
         Self { text, path, query, end }
+    }
+
+    /// The path of a complete URL, still percent-encoded, without a copy of anything; empty if there is none.
+    pub fn path_of(url: &str) -> &str {
+        let rest = authority_of(url).and_then(|authority| url.get(authority..)).unwrap_or_default();
+        let end = rest.find(['?', '#']).unwrap_or(rest.len());
+        let path = rest.get(..end).unwrap_or_default();
+        path.find('/').and_then(|start| path.get(start..)).unwrap_or_default()
     }
 
     /// All of it.
@@ -64,6 +74,12 @@ impl Url {
     }
 }
 
+/// Where the host begins in a URL that has a scheme.
+fn authority_of(text: &str) -> Option<usize> {
+    let (scheme, rest) = text.split_once(':')?;
+    (rest.starts_with("//") && !scheme.contains(['/', '?', '#'])).then_some(scheme.len() + "://".len())
+}
+
 impl fmt::Debug for Url {
     // Queries carry tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,6 +111,8 @@ mod tests {
         ] {
             let url = Url::parse(text);
             assert_eq!((url.origin(), url.path(), url.query()), (origin, path, query), "{text}");
+            let own_path = Url::path_of(url.as_str());
+            assert_eq!(if own_path.is_empty() { "/" } else { own_path }, path, "{text}");
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
+
+use crate::http::Headers;
 
 /// What the router sets on answers to matched requests that are no upgrades.
 ///
@@ -15,11 +17,11 @@ pub enum Cors {
     /// Any origin, any header, `GET, POST, HEAD, OPTIONS`, kept for a day.
     AllowAll,
     /// Exactly these.
-    Headers(HeaderMap),
+    Headers(Headers),
 }
 
-static ALLOW_ALL: LazyLock<HeaderMap> = LazyLock::new(|| {
-    HeaderMap::from_iter(
+static ALLOW_ALL: LazyLock<Headers> = LazyLock::new(|| {
+    Headers::from_iter(
         [
             ("access-control-allow-origin", "*"),
             ("access-control-allow-methods", "GET, POST, HEAD, OPTIONS"),
@@ -31,7 +33,7 @@ static ALLOW_ALL: LazyLock<HeaderMap> = LazyLock::new(|| {
 });
 
 impl Cors {
-    pub(super) fn headers(&self) -> Option<&HeaderMap> {
+    pub(super) fn headers(&self) -> Option<&Headers> {
         match self {
             Self::Off => None,
             Self::AllowAll => Some(&ALLOW_ALL),

@@ -33,19 +33,34 @@ pub enum PathMatch {
 ///
 /// Empty segments do not count; nothing is decoded. Of two bindings with one kebab form the later one is meant.
 pub fn match_path(path: &str, prefix: &str, bindings: &[Binding], default_binding: Option<&str>) -> PathMatch {
+    match find(path, prefix, bindings, default_binding) {
+        Found::Elsewhere => PathMatch::Elsewhere,
+        Found::UnknownClass => PathMatch::UnknownClass,
+        Found::Agent { binding, name } => PathMatch::Agent(Route { binding: binding.to_owned(), name: name.to_owned() }),
+    }
+}
+
+/// What a path is, without a copy of anything.
+pub(super) enum Found<'p> {
+    Elsewhere,
+    UnknownClass,
+    Agent { binding: &'p str, name: &'p str },
+}
+
+pub(super) fn find<'p>(path: &'p str, prefix: &str, bindings: &'p [Binding], default_binding: Option<&'p str>) -> Found<'p> {
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
     // An empty segment of the prefix equals none of the path's.
     if !prefix.split('/').all(|part| segments.next() == Some(part)) {
-        return PathMatch::Elsewhere;
+        return Found::Elsewhere;
     }
-    let Some(class) = segments.next() else { return PathMatch::Elsewhere };
+    let Some(class) = segments.next() else { return Found::Elsewhere };
     let bound = bindings.iter().rev().find(|binding| binding.segment == class);
     match (bound, segments.next(), default_binding) {
-        (Some(binding), Some(name), _) => PathMatch::Agent(Route { binding: binding.name.clone(), name: name.to_owned() }),
-        (Some(_), None, _) => PathMatch::Elsewhere,
-        (None, _, Some(default)) => PathMatch::Agent(Route { binding: default.to_owned(), name: class.to_owned() }),
-        (None, Some(_), None) => PathMatch::UnknownClass,
-        (None, None, None) => PathMatch::Elsewhere,
+        (Some(binding), Some(name), _) => Found::Agent { binding: &binding.name, name },
+        (Some(_), None, _) => Found::Elsewhere,
+        (None, _, Some(binding)) => Found::Agent { binding, name: class },
+        (None, Some(_), None) => Found::UnknownClass,
+        (None, None, None) => Found::Elsewhere,
     }
 }
 

@@ -347,6 +347,8 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     /// Reads the header. `None` if it is none of ours.
+    // Not a part of what every request runs through, which has to be compiled before the first answer.
+    #[inline(never)]
     pub(crate) fn from_header(value: &str) -> Option<Self> {
         let json = BASE64_STANDARD.decode(value).ok()?;
         let line: Line<'_> = serde_json::from_str(str::from_utf8(&json).ok()?).ok()?;

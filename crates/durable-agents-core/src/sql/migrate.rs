@@ -156,6 +156,8 @@ impl Tables {
 
 impl Table {
     /// `sql` is how the database says the table was made; it contains columns that were added later.
+    // Not a part of what every start runs through, which has to be compiled before the first answer.
+    #[inline(never)]
     fn update(&self, store: &dyn Store, sql: &str) -> Result<(), HostError> {
         let name = self.name;
         for (column, declaration) in self.added {

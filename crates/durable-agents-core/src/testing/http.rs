@@ -9,17 +9,17 @@ use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::future::LocalBoxFuture;
 use futures::{SinkExt, StreamExt, stream};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::socket::Pipe;
 use super::world::{Slot, World, reset};
 use crate::host::{HostError, Level, Target};
-use crate::http::{Body, BodyError, FormData, FormField, Request, RequestSource, Response};
+use crate::http::{Body, BodyError, FormData, FormField, Headers, Request, RequestSource, Response};
 use crate::route::{Binding, Gateway};
 
 /// Headers and body of a request as an object gets it.
 struct Sealed {
-    headers: HeaderMap,
+    headers: Headers,
     body: Body,
 }
 
@@ -31,11 +31,11 @@ pub(super) fn seal(mut request: Request) -> Request {
 
 impl RequestSource for Sealed {
     fn header(&self, name: &str) -> Option<String> {
-        let values: Vec<&str> = self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        let values: Vec<&str> = self.headers.get_all(name).filter_map(|value| value.to_str().ok()).collect();
         if values.is_empty() { None } else { Some(values.join(", ")) }
     }
 
-    fn headers(&self) -> HeaderMap {
+    fn headers(&self) -> Headers {
         self.headers.clone()
     }
 
@@ -196,7 +196,7 @@ pub struct Collected {
     /// Status.
     pub status: StatusCode,
     /// Headers.
-    pub headers: HeaderMap,
+    pub headers: Headers,
     /// All bytes of the body.
     pub body: Bytes,
 }

@@ -1,13 +1,12 @@
 //! Requests, responses and their bodies.
 
 use std::any::Any;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 use bytes::Bytes;
-use durable_agents_core::PROPS_HEADER;
 use durable_agents_core::host::HostError;
 use durable_agents_core::http::{
-    Body, BodyError, FormData, FormField, HeaderMap, HeaderName, HeaderValue, MAX_COLLECTED_BYTES, Method, Request,
+    Body, BodyError, FormData, FormField, HeaderName, HeaderValue, Headers, MAX_COLLECTED_BYTES, Method, Request,
     RequestSource, Response, StatusCode, Url, header,
 };
 use futures::future::LocalBoxFuture;
@@ -29,13 +28,21 @@ const MAX_SHORT_BYTES: usize = 16 * 1024;
 
 /// A request from the platform. Its headers and body stay there until somebody asks.
 pub(super) fn request_from_js(request: web_sys::Request) -> Request {
-    let (method, url, read) = glue::with_head(&request, |head| {
-        let mut lines = head.splitn(4, '\n');
+    let (method, url, upgrade) = glue::with_head(&request, |head| {
+        let mut lines = head.splitn(3, '\n');
         let mut line = || lines.next().unwrap_or_default();
-        let (method, url) = (Method::from_bytes(line().as_bytes()).unwrap_or_default(), Url::parse(line()));
-        (method, url, [(header::UPGRADE, line().to_owned()), (PROPS_HEADER, line().to_owned())])
+        (method_of(line()), Url::parse(line()), line().to_owned())
     });
-    Request::from_source(method, url, Box::new(JsRequest { request, headers: OnceCell::new(), read, taken: false }))
+    Request::from_source(method, url, Box::new(JsRequest { request, headers: OnceCell::new(), upgrade, taken: false }))
+}
+
+fn method_of(name: &str) -> Method {
+    match name {
+        // Nearly all.
+        "GET" => Method::GET,
+        "POST" => Method::POST,
+        _ => Method::from_bytes(name.as_bytes()).unwrap_or_default(),
+    }
 }
 
 /// A request for another object: the platform's own, if this is one, so that its body never comes through here.
@@ -54,19 +61,19 @@ pub(super) fn request_to_js(mut request: Request) -> Result<web_sys::Request, Ho
     made(&request, &headers, body).map_err(host_error)
 }
 
-fn changed(request: &web_sys::Request, set: &HeaderMap, removed: &[HeaderName]) -> Result<web_sys::Request, JsValue> {
+fn changed(request: &web_sys::Request, set: &Headers, removed: &[HeaderName]) -> Result<web_sys::Request, JsValue> {
     let request = web_sys::Request::new_with_request(request)?;
     let headers = request.headers();
     for name in removed {
         headers.delete(name.as_str())?;
     }
-    for (name, value) in set {
+    for (name, value) in set.iter() {
         headers.set(name.as_str(), &text_of(value))?;
     }
     Ok(request)
 }
 
-fn made(request: &Request, headers: &HeaderMap, body: Body) -> Result<web_sys::Request, JsValue> {
+fn made(request: &Request, headers: &Headers, body: Body) -> Result<web_sys::Request, JsValue> {
     let init = web_sys::RequestInit::new();
     init.set_method(request.method().as_str());
     let headers = headers_to_js(headers)?;
@@ -93,38 +100,67 @@ pub(super) fn response_from_js(response: web_sys::Response) -> Response {
 /// An answer of this object.
 pub(super) fn response_to_js(response: Response) -> Result<sys::Response, JsValue> {
     let Response { status, headers, body } = response;
-    // Names and values, each ended by a line feed, which neither can have.
-    let mut text = String::new();
-    for (name, value) in &headers {
-        text.extend([name.as_str(), "\n", &text_of(value), "\n"]);
+    // Given a string, the platform makes up a content type where there is none.
+    let text = headers.get(header::CONTENT_TYPE).zip(short_text(&body));
+    if let Some((content_type, text)) = text
+        && headers.len() == 1
+    {
+        return with_template(status, content_type, |template| glue::respond_like(template, text));
     }
-    let head_length = u32::try_from(text.encode_utf16().count()).unwrap_or(u32::MAX);
-    let body = match short_text(&headers, &body) {
-        Some(short) => {
-            text.push_str(short);
-            JsValue::UNDEFINED
-        }
+    // Names and values, each ended by a line feed, which neither can have.
+    let mut head = String::new();
+    for (name, value) in headers.iter() {
+        head.extend([name.as_str(), "\n", &text_of(value), "\n"]);
+    }
+    let body = match text {
+        Some((_, text)) => JsValue::from_str(text),
         None => body_to_js(body)?.unwrap_or(JsValue::NULL),
     };
-    glue::respond(&text, head_length, &body, status.as_u16())
+    glue::respond(status.as_u16(), &head, &body)
 }
 
 /// A body that is quicker as a string than as bytes.
-fn short_text<'b>(headers: &HeaderMap, body: &'b Body) -> Option<&'b str> {
+fn short_text(body: &Body) -> Option<&str> {
     match body {
-        // Given a string, the platform makes up a content type where there is none.
-        Body::Bytes(bytes) if bytes.len() <= MAX_SHORT_BYTES && headers.contains_key(header::CONTENT_TYPE) => {
-            str::from_utf8(bytes).ok()
-        }
+        Body::Bytes(bytes) if bytes.len() <= MAX_SHORT_BYTES => str::from_utf8(bytes).ok(),
         Body::Empty | Body::Bytes(_) | Body::Stream(_) => None,
     }
+}
+
+/// Most templates that are kept, and their longest content type.
+const MAX_TEMPLATES: usize = 16;
+const MAX_CONTENT_TYPE_BYTES: usize = 256;
+
+/// Calls `respond` with an answer that has that status and content type and no body, made once for all answers like it.
+fn with_template<T>(
+    status: StatusCode,
+    content_type: &HeaderValue,
+    respond: impl FnOnce(&sys::Response) -> Result<T, JsValue>,
+) -> Result<T, JsValue> {
+    thread_local! {
+        static TEMPLATES: RefCell<Vec<(StatusCode, HeaderValue, sys::Response)>> = const { RefCell::new(Vec::new()) };
+    }
+    TEMPLATES.with_borrow_mut(|templates| {
+        let known = templates.iter().find(|(its_status, its_type, _)| *its_status == status && its_type == content_type);
+        if let Some((.., template)) = known {
+            return respond(template);
+        }
+        let head = ["content-type\n", &text_of(content_type), "\n"].concat();
+        let template = glue::respond(status.as_u16(), &head, &JsValue::NULL)?;
+        let response = respond(&template);
+        if content_type.len() <= MAX_CONTENT_TYPE_BYTES {
+            templates.truncate(MAX_TEMPLATES - 1);
+            templates.push((status, content_type.clone(), template));
+        }
+        response
+    })
 }
 
 struct JsRequest {
     request: web_sys::Request,
     headers: OnceCell<web_sys::Headers>,
-    // Headers that are asked for in every request; empty if they are not there.
-    read: [(HeaderName, String); 2],
+    // The header that every request is asked for; empty if it is not there.
+    upgrade: String,
     taken: bool,
 }
 
@@ -140,13 +176,13 @@ impl JsRequest {
 
 impl RequestSource for JsRequest {
     fn header(&self, name: &str) -> Option<String> {
-        match self.read.iter().find(|(read, _)| read == name) {
-            Some((_, value)) => Some(value.clone()).filter(|value| !value.is_empty()),
-            None => self.headers().get(name).ok().flatten(),
+        if name.eq_ignore_ascii_case(header::UPGRADE.as_str()) {
+            return Some(self.upgrade.clone()).filter(|value| !value.is_empty());
         }
+        self.headers().get(name).ok().flatten()
     }
 
-    fn headers(&self) -> HeaderMap {
+    fn headers(&self) -> Headers {
         headers_from_js(self.headers())
     }
 
@@ -265,17 +301,17 @@ fn body_to_js(body: Body) -> Result<Option<JsValue>, JsValue> {
     }
 }
 
-fn headers_to_js(headers: &HeaderMap) -> Result<web_sys::Headers, JsValue> {
+fn headers_to_js(headers: &Headers) -> Result<web_sys::Headers, JsValue> {
     let converted = web_sys::Headers::new()?;
-    for (name, value) in headers {
+    for (name, value) in headers.iter() {
         converted.append(name.as_str(), &text_of(value))?;
     }
     Ok(converted)
 }
 
-fn headers_from_js(headers: &web_sys::Headers) -> HeaderMap {
+fn headers_from_js(headers: &web_sys::Headers) -> Headers {
     let names_and_values = sys::array_from(headers).and_then(|pairs| pairs.flat_text()).unwrap_or_default();
-    let mut converted = HeaderMap::with_capacity(names_and_values.len() / 2);
+    let mut converted = Headers::with_capacity(names_and_values.len() / 2);
     let mut names_and_values = names_and_values.into_iter();
     while let (Some(name), Some(value)) = (names_and_values.next(), names_and_values.next()) {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes())) {

@@ -4,14 +4,17 @@
 const MAX_KEPT_BYTES = 1024 * 1024;
 
 /**
- * Sends `request` as it is to the object `name`, and returns the platform's promise of the answer. If that is rejected,
- * `again(error, spare, env, binding, name)` goes on, with a request that has not been used or `undefined`.
+ * Sends `request` as it is to an object, and returns the platform's promise of the answer. The object's name is what stands from `start`
+ * to `end` in the request's URL, which was taken last. If that is rejected, `again(error, spare, env, binding, name)` goes on, with a
+ * request that has not been used or `undefined`.
  *
  * Returns `undefined`, and has done nothing, if the request has one of the headers `internal`.
  */
-export function hand_over(env, binding, name, request, internal, again) {
+export function hand_over(env, binding, start, end, request, internal, again) {
   const { headers } = request;
   for (const header of internal) if (headers.has(header)) return undefined;
+  // A URL is ASCII, so places in its bytes are places in the string.
+  const name = message.slice(start, end);
   const namespace = env[binding];
   const stub = namespace.get(namespace.idFromName(name));
   const spare = spareOf(request);
@@ -24,43 +27,27 @@ function spareOf(request) {
   return Number(request.headers.get("content-length") ?? Infinity) <= MAX_KEPT_BYTES ? request.clone() : undefined;
 }
 
-/** Answers without a body by status and content type: a `Response` is the quickest way to tell `Response` about both. */
-const templates = new Map();
-const MAX_TEMPLATES = 64;
-
-/**
- * An answer. The first `headLength` characters of `text` are names and values of headers, each ended by a line feed. Its body is what
- * `Response` takes, or the rest of the text if that is `undefined`.
- */
-export function respond(text, headLength, body, status) {
-  return new Response(body === undefined ? text.slice(headLength) : body, templateOf(text.slice(0, headLength), status));
-}
-
-function templateOf(head, status) {
-  const key = `${status}${head}`;
-  const known = templates.get(key);
-  if (known !== undefined) return known;
+/** An answer; names and values of its headers are one to a line in `head`. */
+export function respond(status, head, body) {
   const lines = head.split("\n");
   const headers = Array.from({ length: lines.length >> 1 }, (_, at) => [lines[2 * at], lines[2 * at + 1]]);
-  const isUsual = headers.length === 1 && headers[0][0] === "content-type";
-  if (!isUsual) return { status, headers };
-  if (templates.size >= MAX_TEMPLATES) templates.clear();
-  const template = new Response(null, { status, headers });
-  templates.set(key, template);
-  return template;
+  return new Response(body, { status, headers });
 }
+
+/** An answer with the status and headers of another, which is the quickest way to tell `Response` about both; its body is a text. */
+export const respond_like = (template, at, length) => new Response(textAt(at, length), template);
 
 /** The answer to an accepted upgrade. */
 export const switched = (client) => new Response(null, { status: 101, webSocket: client });
 
-/** Method, URL, `upgrade` and props of a request, one to a line. */
-export function head_of(request) {
-  const { headers } = request;
-  return `${request.method}\n${request.url}\n${headers.get("upgrade") ?? ""}\n${headers.get(props) ?? ""}`;
-}
+/** Method, URL and `upgrade` of a request, one to a line. */
+export const head_of = (request) => `${request.method}\n${request.url}\n${request.headers.get("upgrade") ?? ""}`;
 
 /** The same in the lent memory: returns what `take` does. */
 export const take_head = (request) => take(head_of(request));
+
+/** The URL of a request in the lent memory: returns what `take` does. */
+export const take_url = (request) => take(request.url);
 
 /** What the last query with columns has found, until it is fetched. */
 let found;
@@ -88,12 +75,8 @@ let memory;
 let start;
 let room;
 
-/** Name of the header with an agent's props. */
-let props;
-
 /** What the wasm lends, it lends anew when it is replaced by a fresh instance. */
-export function lend(itsMemory, itsStart, itsRoom, propsHeader) {
-  props = propsHeader;
+export function lend(itsMemory, itsStart, itsRoom) {
   memory = itsMemory;
   start = itsStart;
   room = itsRoom;
@@ -163,8 +146,10 @@ export function send_last(socket, answer) {
 }
 
 export function send_text(socket, at, length) {
-  socket.send(decoder.decode(bytesNow().subarray(at, at + length)));
+  socket.send(textAt(at, length));
 }
+
+const textAt = (at, length) => decoder.decode(bytesNow().subarray(at, at + length));
 
 /** Sends a copy of the bytes at `at`: the platform keeps what it is given until it has sent it. */
 export function send_bytes(socket, at, length) {

@@ -1,8 +1,9 @@
 //! Functions of ours that run as JavaScript: see `glue.js`.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
-use durable_agents_core::{Data, Message, PROPS_HEADER};
+use durable_agents_core::{Data, Message};
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 use worker::web_sys;
@@ -11,11 +12,12 @@ use super::sys;
 
 #[wasm_bindgen(module = "/src/workerd/glue.js")]
 extern "C" {
-    #[wasm_bindgen(catch)]
-    pub(crate) fn hand_over(
+    #[wasm_bindgen(catch, js_name = hand_over)]
+    fn hand_over_by_place(
         env: &JsValue,
         binding: &JsValue,
-        name: &str,
+        start: u32,
+        end: u32,
         request: &web_sys::Request,
         internal: &JsValue,
         again: &JsValue,
@@ -28,7 +30,13 @@ extern "C" {
     fn take_head(request: &web_sys::Request) -> Result<f64, JsValue>;
 
     #[wasm_bindgen(catch)]
-    pub(crate) fn respond(text: &str, head_length: u32, body: &JsValue, status: u16) -> Result<sys::Response, JsValue>;
+    fn take_url(request: &web_sys::Request) -> Result<f64, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(crate) fn respond(status: u16, head: &str, body: &JsValue) -> Result<sys::Response, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = respond_like)]
+    fn respond_like_at(template: &sys::Response, at: u32, length: u32) -> Result<sys::Response, JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(crate) fn switched(client: &sys::WebSocket) -> Result<sys::Response, JsValue>;
@@ -40,7 +48,7 @@ extern "C" {
     pub(crate) fn table() -> Result<Vec<JsValue>, JsValue>;
 
     #[wasm_bindgen(js_name = lend)]
-    fn lend_at(memory: &JsValue, start: u32, room: u32, props_header: &str);
+    fn lend_at(memory: &JsValue, start: u32, room: u32);
 
     #[wasm_bindgen(catch)]
     fn take(message: &JsValue) -> Result<f64, JsValue>;
@@ -74,7 +82,7 @@ struct Lent {
 impl Lent {
     fn new() -> Self {
         let room = vec![0; ROOM_BYTES];
-        lend_at(&wasm_bindgen::memory(), address(&room), length(&room), PROPS_HEADER.as_str());
+        lend_at(&wasm_bindgen::memory(), address(&room), length(&room));
         Self { room, taken: f64::NAN }
     }
 
@@ -118,17 +126,47 @@ pub(crate) fn received(message: &JsValue) -> Option<Message> {
     taken(take(message).ok()?)
 }
 
-/// Calls `read` with method, URL, `upgrade` and props of a request, one to a line, empty if they are not there.
+/// Calls `read` with method, URL and `upgrade` of a request, one to a line, empty if they are not there.
 pub(crate) fn with_head<T>(request: &web_sys::Request, read: impl FnOnce(&str) -> T) -> T {
-    LENT.with_borrow_mut(|lent| {
-        lent.taken = take_head(request).unwrap_or(f64::NAN);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a length, or NaN, which is looked for")]
-        let head = if lent.taken.is_nan() { None } else { lent.text(lent.taken as usize) };
-        match head {
+    with_taken(
+        || take_head(request),
+        |head| match head {
             Some(head) => read(head),
             None => read(&head_of(request).unwrap_or_default()),
-        }
+        },
+    )
+}
+
+/// Calls `read` with the URL of a request, unless that is longer than the lent memory.
+pub(crate) fn with_url<T>(request: &web_sys::Request, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    with_taken(|| take_url(request), |url| read(url?))
+}
+
+fn with_taken<T>(take: impl FnOnce() -> Result<f64, JsValue>, read: impl FnOnce(Option<&str>) -> T) -> T {
+    LENT.with_borrow_mut(|lent| {
+        lent.taken = take().unwrap_or(f64::NAN);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a length, or NaN, which is looked for")]
+        read(if lent.taken.is_nan() { None } else { lent.text(lent.taken as usize) })
     })
+}
+
+/// Sends a request as it is to the object whose name stands at `name` in its URL, which [`with_url`] has read. The promise of the
+/// answer, or `undefined` if the request has one of the headers `internal`.
+pub(crate) fn hand_over(
+    env: &JsValue,
+    binding: &JsValue,
+    name: Range<usize>,
+    request: &web_sys::Request,
+    internal: &JsValue,
+    again: &JsValue,
+) -> Result<JsValue, JsValue> {
+    #[allow(clippy::cast_possible_truncation, reason = "places in the lent memory")]
+    hand_over_by_place(env, binding, name.start as u32, name.end as u32, request, internal, again)
+}
+
+/// An answer with a short text, and with status and headers of another.
+pub(crate) fn respond_like(template: &sys::Response, text: &str) -> Result<sys::Response, JsValue> {
+    respond_like_at(template, address(text.as_bytes()), length(text.as_bytes()))
 }
 
 /// What `take` answers for a message with that content.
