@@ -105,7 +105,9 @@ impl<A: Agent> Context<A> {
     ///
     /// Tables whose names begin with `cf_` belong to the framework.
     pub fn sql<'a>(&'a self, sql: &'a str, params: impl Params) -> Query<'a> {
-        Query::new(self.instance.shell.store(), sql, params)
+        let shell = &self.instance.shell;
+        shell.background.tables.doubt();
+        Query::new(shell.store(), sql, params)
     }
 
     /// All open connections, in no particular order.

@@ -145,8 +145,8 @@ impl<A: Agent> Instance<A> {
             Cached::Absent => return Ok(None),
             Cached::Unread => {}
         }
-        let store = self.shell.store();
-        if let Some(json) = state::read(store)? {
+        let (tables, store) = (&self.shell.background.tables, self.shell.store());
+        if let Some(json) = state::read(tables, store)? {
             match decode::<A::State>(&json) {
                 Ok(value) => {
                     let stored = Stored { value: Rc::new(value), json: json.into() };
@@ -195,7 +195,7 @@ impl<A: Agent> Instance<A> {
         let agent = self.agent().map_err(StateError::Rejected)?;
         guard_sync(|| agent.validate_state_change(&cx, &next, &source)).map_err(StateError::Rejected)?;
         let json = serde_json::to_string(&next).map_err(|error| StateError::Shape(error.to_string()))?;
-        state::write(self.shell.store(), &json)?;
+        state::write(&self.shell.background.tables, self.shell.store(), &json)?;
         let next = Rc::new(next);
         let frame = wire::server::state(&json);
         self.state.replace(Cached::Present(Stored { value: Rc::clone(&next), json: json.into() }));

@@ -2,6 +2,7 @@
 
 use crate::error::StateError;
 use crate::host::{HostError, SqlValue, Store};
+use crate::sql::migrate::{STATE, Tables};
 use crate::sql::{MAX_VALUE_BYTES, lazy};
 
 /// Row of the state. Written at every change, whole; at most one.
@@ -10,11 +11,12 @@ const ROW: &str = "cf_state_row_id";
 /// Row that keeps what stood in [`ROW`] when it could not be read, so that nothing is lost for good. The newest only.
 const UNREADABLE_ROW: &str = "cf_state_unreadable";
 
-// Written by the state setter only; two rows at most, 2 MB each at most.
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS cf_agents_state (id TEXT PRIMARY KEY NOT NULL, state TEXT)";
-
 /// The stored text. `None` if nothing was ever stored; an untouched agent has not even the table.
-pub(crate) fn read(store: &dyn Store) -> Result<Option<String>, HostError> {
+pub(crate) fn read(tables: &Tables, store: &dyn Store) -> Result<Option<String>, HostError> {
+    if !tables.find(store, &STATE)? {
+        return Ok(None);
+    }
+    // The agent's own SQL may have dropped it.
     let rows = lazy::run(store, "SELECT state FROM cf_agents_state WHERE id = ?", &[ROW.into()])?;
     Ok(match rows.rows.into_iter().next().and_then(|row| row.into_iter().next()) {
         Some(SqlValue::Text(text)) => Some(text),
@@ -25,13 +27,13 @@ pub(crate) fn read(store: &dyn Store) -> Result<Option<String>, HostError> {
 }
 
 /// Replaces the stored text.
-pub(crate) fn write(store: &dyn Store, json: &str) -> Result<(), StateError> {
+pub(crate) fn write(tables: &Tables, store: &dyn Store, json: &str) -> Result<(), StateError> {
     if json.len() > MAX_STATE_BYTES {
         return Err(StateError::TooLarge { size_bytes: json.len(), limit_bytes: MAX_STATE_BYTES });
     }
     // The id is in the text: a parameter more is a string more for the platform to make.
     let sql = "INSERT OR REPLACE INTO cf_agents_state (id, state) VALUES ('cf_state_row_id', ?)";
-    lazy::write(store, CREATE, sql, &[json.into()])?;
+    tables.write(store, &STATE, sql, &[json.into()])?;
     Ok(())
 }
 

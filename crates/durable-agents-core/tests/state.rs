@@ -479,3 +479,45 @@ fn a_row_that_the_agent_wrote_itself_is_seen_after_a_reload() {
     client.send("write {\"count\":99}");
     assert_eq!(client.texts(), [r#"{"count":0}"#, r#"{"count":99}"#]);
 }
+
+#[test]
+fn a_wake_looks_for_the_table_once_and_fails_at_no_statement() {
+    let host = MemoryHost::new();
+    let object = host.agent::<Counter>("a");
+    let statements_of = |connect: &str| {
+        let before = object.storage_calls();
+        object.connect(connect);
+        object.storage_calls() - before
+    };
+    // It looks, makes the table, and stores the initial state; from then on the state is in memory.
+    assert_eq!((statements_of("?_pk=a"), statements_of("?_pk=b")), (3, 0));
+    object.evict();
+    assert_eq!(statements_of("?_pk=c"), 2, "it looks, and reads");
+}
+
+#[test]
+fn a_table_that_the_agent_makes_or_drops_by_its_own_sql_is_noticed() {
+    agent!(Meddler: Value, (), ();
+        fn initial_state(&self) -> Option<Value> {
+            Some(json!("initial"))
+        }
+
+        async fn on_start(&self, cx: &Context<Self>, _: Option<()>) -> Result<()> {
+            cx.sql("CREATE TABLE cf_agents_state (id TEXT PRIMARY KEY NOT NULL, state TEXT)", ()).execute()?;
+            cx.sql("INSERT INTO cf_agents_state (id, state) VALUES ('cf_state_row_id', '\"brought along\"')", ()).execute()?;
+            Ok(())
+        }
+
+        async fn on_request(&self, cx: &Context<Self>, _: Request) -> Result<Response> {
+            let before = cx.state()?;
+            cx.sql("DROP TABLE cf_agents_state", ()).execute()?;
+            cx.set_state(json!("written anew"))?;
+            Ok(Response::json(&(before, cx.state()?))?)
+        }
+    );
+    let host = MemoryHost::new();
+    let object = host.agent::<Meddler>("a");
+    assert_eq!(object.get("").json(), json!(["brought along", "written anew"]));
+    let stored = "SELECT state FROM cf_agents_state WHERE id = 'cf_state_row_id'";
+    assert_eq!(object.sql(stored, ()).one::<String>().expect("SQL"), "\"written anew\"");
+}

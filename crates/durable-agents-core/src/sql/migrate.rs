@@ -5,7 +5,8 @@
 use std::cell::Cell;
 
 use super::cells::Cells;
-use crate::host::{HostError, Store};
+use super::lazy;
+use crate::host::{HostError, SqlValue, Store};
 
 /// One table.
 pub(crate) struct Table {
@@ -86,10 +87,22 @@ pub(crate) const DESTROYING: Table = Table {
     allows: None,
 };
 
+// Written by the state setter only; two rows at most, 2 MB each at most.
+pub(crate) const STATE: Table = Table {
+    bit: 1 << 5,
+    name: "cf_agents_state",
+    create: "CREATE TABLE IF NOT EXISTS cf_agents_state (id TEXT PRIMARY KEY NOT NULL, state TEXT)",
+    added: &[],
+    allows: None,
+};
+
+/// Stands for no table: that the agent's own SQL may have made or dropped some since memory looked.
+const FOREIGN: u8 = 1 << 6;
+
 /// Stands for no table: that memory has looked.
 const LOOKED: u8 = 1 << 7;
 
-const ALL: [&Table; 5] = [&SCHEDULES, &QUEUES, &DEAD_LETTERS, &STRIKES, &DESTROYING];
+const ALL: [&Table; 6] = [&SCHEDULES, &QUEUES, &DEAD_LETTERS, &STRIKES, &DESTROYING, &STATE];
 
 /// What memory knows of the tables.
 #[derive(Debug, Default)]
@@ -122,12 +135,17 @@ impl Tables {
         self.0.get() & table.bit != 0
     }
 
-    /// The same, but looks again before it says no: an agent's own SQL may have made it.
+    /// The same, but looks again before it says no if the agent's own SQL may have made it.
     pub(crate) fn find(&self, store: &dyn Store, table: &Table) -> Result<bool, HostError> {
-        if !self.has(table) {
+        if !self.has(table) && self.0.get() & (LOOKED | FOREIGN) != LOOKED {
             self.look(store)?;
         }
         Ok(self.has(table))
+    }
+
+    /// Notes that the agent runs SQL of its own.
+    pub(crate) fn doubt(&self) {
+        self.0.set(self.0.get() | FOREIGN);
     }
 
     /// Makes the table if there is none.
@@ -137,6 +155,13 @@ impl Tables {
             self.0.set(self.0.get() | table.bit);
         }
         Ok(())
+    }
+
+    /// Runs a statement that writes into the table, and makes that if there is none.
+    pub(crate) fn write(&self, store: &dyn Store, table: &Table, sql: &str, params: &[SqlValue]) -> Result<(), HostError> {
+        self.ensure(store, table)?;
+        // The agent's own SQL may have dropped it.
+        lazy::write(store, table.create, sql, params).map(drop)
     }
 
     /// Takes the table away if there is one.
