@@ -187,6 +187,14 @@ pub trait Store {
     /// SQLite's own message.
     fn run(&self, sql: &str, params: &[SqlValue]) -> Result<Rows, HostError>;
 
+    /// Runs one statement that returns no rows, and does not ask what came of it.
+    ///
+    /// # Errors
+    /// SQLite's own message.
+    fn write(&self, sql: &str, params: &[SqlValue]) -> Result<(), HostError> {
+        self.run(sql, params).map(drop)
+    }
+
     /// Bytes that the database takes on disk.
     fn size_bytes(&self) -> u64;
 }

@@ -12,10 +12,15 @@ pub(crate) fn run(store: &dyn Store, sql: &str, params: &[SqlValue]) -> Result<R
 
 /// Runs a statement that writes. Where there is no table yet, `create` makes it.
 pub(crate) fn write(store: &dyn Store, create: &str, sql: &str, params: &[SqlValue]) -> Result<Rows, HostError> {
-    match store.run(sql, params) {
+    write_with(store, create, || store.run(sql, params))
+}
+
+/// The same with a `write` of the caller's.
+pub(crate) fn write_with<T>(store: &dyn Store, create: &str, write: impl Fn() -> Result<T, HostError>) -> Result<T, HostError> {
+    match write() {
         Err(error) if is_no_such_table(&error) => {
-            store.run(create, &[])?;
-            store.run(sql, params)
+            store.write(create, &[])?;
+            write()
         }
         outcome => outcome,
     }

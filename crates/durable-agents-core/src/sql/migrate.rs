@@ -151,7 +151,7 @@ impl Tables {
     /// Makes the table if there is none.
     pub(crate) fn ensure(&self, store: &dyn Store, table: &Table) -> Result<(), HostError> {
         if !self.find(store, table)? {
-            store.run(table.create, &[])?;
+            store.write(table.create, &[])?;
             self.0.set(self.0.get() | table.bit);
         }
         Ok(())
@@ -161,7 +161,7 @@ impl Tables {
     pub(crate) fn write(&self, store: &dyn Store, table: &Table, sql: &str, params: &[SqlValue]) -> Result<(), HostError> {
         self.ensure(store, table)?;
         // The agent's own SQL may have dropped it.
-        lazy::write(store, table.create, sql, params).map(drop)
+        lazy::write_with(store, table.create, || store.write(sql, params))
     }
 
     /// Takes the table away if there is one.

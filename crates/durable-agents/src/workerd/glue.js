@@ -52,6 +52,11 @@ export const take_url = (request) => take(request.url);
 /** What the last query with columns has found, until it is fetched. */
 let found;
 
+/** Runs a statement for its effect alone. */
+export function run(sql, statement, params) {
+  sql.exec(statement, ...params);
+}
+
 /** Runs a statement. Returns how many rows it has written, or NaN for one with columns: `table` has what that has found. */
 export function query(sql, statement, params) {
   const cursor = sql.exec(statement, ...params);

@@ -34,8 +34,7 @@ impl SqlStore {
     }
 
     fn try_run(&self, sql: &str, params: &[SqlValue]) -> Result<Rows, JsValue> {
-        let params = params.iter().map(to_js).collect();
-        let written = with_kept(sql, |statement| glue::query(self.sql()?, statement, params))?;
+        let written = with_kept(sql, |statement| glue::query(self.sql()?, statement, all_to_js(params)))?;
         if !written.is_nan() {
             return Ok(Rows { columns: Vec::new(), rows: Vec::new(), written: to_count(written) });
         }
@@ -57,9 +56,17 @@ impl Store for SqlStore {
         self.try_run(sql, params).map_err(host_error)
     }
 
+    fn write(&self, sql: &str, params: &[SqlValue]) -> Result<(), HostError> {
+        with_kept(sql, |statement| glue::run(self.sql()?, statement, all_to_js(params))).map_err(host_error)
+    }
+
     fn size_bytes(&self) -> u64 {
         self.sql().and_then(sys::Sql::database_size).map_or(0, to_count)
     }
+}
+
+fn all_to_js(params: &[SqlValue]) -> Vec<JsValue> {
+    params.iter().map(to_js).collect()
 }
 
 fn to_js(value: &SqlValue) -> JsValue {
