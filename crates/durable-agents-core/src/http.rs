@@ -261,7 +261,7 @@ impl Request {
         for name in &*self.parts.removed {
             headers.remove(name);
         }
-        headers.extend(self.parts.set.iter().map(|(name, value)| (name.clone(), value.clone())));
+        headers.overlay(&self.parts.set);
         headers
     }
 

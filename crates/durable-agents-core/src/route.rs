@@ -63,7 +63,7 @@ pub trait Gateway {
     fn plain(&self, status: u16, text: &'static str) -> Self::Response;
 
     /// Replaces one header of a response.
-    fn set_response_header(&self, response: &mut Self::Response, name: &HeaderName, value: &HeaderValue);
+    fn set_response_header(&self, response: &mut Self::Response, name: &str, value: &HeaderValue);
 
     /// Sends `request` to an object.
     fn fetch(&self, target: &Target, request: Self::Request) -> LocalBoxFuture<'_, Result<Self::Response, HostError>>;
@@ -495,7 +495,7 @@ mod tests {
             text
         }
 
-        fn set_response_header(&self, _: &mut &'static str, _: &HeaderName, _: &HeaderValue) {}
+        fn set_response_header(&self, _: &mut &'static str, _: &str, _: &HeaderValue) {}
 
         fn fetch(&self, _: &Target, _: &'static str) -> LocalBoxFuture<'_, Result<&'static str, HostError>> {
             let left = self.failures.get();

@@ -30,7 +30,7 @@ agent!(Echo: (), (), Value;
             "url": request.url().as_str(),
             "extra": request.header("x-extra"),
             "props": request.header(PROPS_HEADER.as_str()),
-            "all": request.headers().keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            "all": request.headers().keys().collect::<Vec<_>>(),
         });
         let own = HeaderValue::from_static("https://own.example");
         Ok(Response::json(&echo)?.with_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, own))

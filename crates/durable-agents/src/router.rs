@@ -116,13 +116,13 @@ impl Gateway for Worker<'_> {
         builder.fixed(text.into())
     }
 
-    fn set_response_header(&self, response: &mut Response, name: &HeaderName, value: &HeaderValue) {
+    fn set_response_header(&self, response: &mut Response, name: &str, value: &HeaderValue) {
         let value = String::from_utf8_lossy(value.as_bytes());
-        if response.headers().set(name.as_str(), &value).is_err() {
+        if response.headers().set(name, &value).is_err() {
             // Headers of an object's response cannot be changed; those of a copy can.
             *response.headers_mut() = response.headers().clone();
             // A value that the copy refuses too is no header.
-            let _ = response.headers().set(name.as_str(), &value);
+            let _ = response.headers().set(name, &value);
         }
     }
 

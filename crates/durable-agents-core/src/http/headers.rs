@@ -1,13 +1,14 @@
 //! Header fields, as a list.
 //!
 //! Requests and answers have a handful of them. A list is quicker to make and to look through than the hash map of the [`http`]
-//! crate, and its code is 11 KB of wasm less; names and values are that crate's.
+//! crate, and its code is 11 KB of wasm less; names that come from the platform stay text, which saves another 12 KB for telling
+//! which standard name each is.
 
 use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Header fields in the order in which they were added. Names have no case, and one name may be there several times.
+/// Header fields in the order in which they were added. Names have no case and are in lower case here; one may be there several times.
 ///
 /// Converts from and into [`http::HeaderMap`](HeaderMap), which `axum`, `tower` and others speak. Two are equal if they have the same
 /// fields in the same order.
@@ -24,8 +25,35 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
-    fields: Vec<(HeaderName, HeaderValue)>,
+    fields: Vec<(Name, HeaderValue)>,
 }
+
+#[derive(Clone)]
+enum Name {
+    Parsed(HeaderName),
+    Text(Box<str>),
+}
+
+impl Name {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Parsed(name) => name.as_str(),
+            Self::Text(name) => name,
+        }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.as_str().eq_ignore_ascii_case(name)
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Name {}
 
 impl Headers {
     /// No fields.
@@ -51,12 +79,12 @@ impl Headers {
 
     /// The first value of that name.
     pub fn get(&self, name: impl AsRef<str>) -> Option<&HeaderValue> {
-        self.fields.iter().find(|(own, _)| is(own, name.as_ref())).map(|(_, value)| value)
+        self.fields.iter().find(|(own, _)| own.is(name.as_ref())).map(|(_, value)| value)
     }
 
     /// All values of that name.
     pub fn get_all<'h>(&'h self, name: impl AsRef<str> + 'h) -> impl Iterator<Item = &'h HeaderValue> {
-        self.fields.iter().filter(move |(own, _)| is(own, name.as_ref())).map(|(_, value)| value)
+        self.fields.iter().filter(move |(own, _)| own.is(name.as_ref())).map(|(_, value)| value)
     }
 
     /// Whether a field has that name.
@@ -72,28 +100,34 @@ impl Headers {
 
     /// Adds a field, beside those that have its name.
     pub fn append(&mut self, name: HeaderName, value: HeaderValue) {
-        self.fields.push((name, value));
+        self.fields.push((Name::Parsed(name), value));
+    }
+
+    /// The same for a name that the platform has found fit. For adapters.
+    pub fn append_platform(&mut self, name: &str, value: HeaderValue) {
+        self.fields.push((Name::Text(name.to_ascii_lowercase().into()), value));
     }
 
     /// Takes away all fields of that name.
     pub fn remove(&mut self, name: impl AsRef<str>) {
-        self.fields.retain(|(own, _)| !is(own, name.as_ref()));
+        self.fields.retain(|(own, _)| !own.is(name.as_ref()));
     }
 
     /// All fields.
-    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        self.fields.iter().map(|(name, value)| (name, value))
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &HeaderValue)> {
+        self.fields.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     /// The names of all fields, of one that is there several times as often.
-    pub fn keys(&self) -> impl Iterator<Item = &HeaderName> {
-        self.fields.iter().map(|(name, _)| name)
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|(name, _)| name.as_str())
     }
-}
 
-/// A `HeaderName` is in lower case.
-fn is(own: &HeaderName, name: &str) -> bool {
-    own.as_str().eq_ignore_ascii_case(name)
+    /// Puts the fields of `others` in the place of those here that have their names.
+    pub(super) fn overlay(&mut self, others: &Self) {
+        self.fields.retain(|(own, _)| !others.contains_key(own.as_str()));
+        self.fields.extend_from_slice(&others.fields);
+    }
 }
 
 impl fmt::Debug for Headers {
@@ -126,7 +160,7 @@ impl From<HeaderMap> for Headers {
         let mut last = None;
         let named = map.into_iter().filter_map(|(name, value)| {
             last = name.or_else(|| last.take());
-            Some((last.clone()?, value))
+            Some((Name::Parsed(last.clone()?), value))
         });
         Self { fields: named.collect() }
     }
@@ -136,7 +170,14 @@ impl From<Headers> for HeaderMap {
     fn from(headers: Headers) -> Self {
         let mut map = Self::with_capacity(headers.len());
         for (name, value) in headers.fields {
-            map.append(name, value);
+            let name = match name {
+                Name::Parsed(name) => Some(name),
+                // What the platform takes for a name is one.
+                Name::Text(name) => HeaderName::from_bytes(name.as_bytes()).ok(),
+            };
+            if let Some(name) = name {
+                map.append(name, value);
+            }
         }
         map
     }
@@ -153,7 +194,7 @@ mod tests {
     }
 
     fn texts(headers: &Headers) -> Vec<(&str, &[u8])> {
-        headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
+        headers.iter().map(|(name, value)| (name, value.as_bytes())).collect()
     }
 
     #[test]
@@ -172,11 +213,11 @@ mod tests {
 
     #[test]
     fn the_map_of_http_holds_the_same() {
-        let fields = [(VARY, value("a")), (ACCEPT, value("*/*")), (VARY, value("b"))];
         let mut headers = Headers::new();
-        for (name, value) in fields {
-            headers.append(name, value);
-        }
+        headers.append(VARY, value("a"));
+        headers.append_platform("Accept", value("*/*"));
+        headers.append(VARY, value("b"));
+        assert_eq!(texts(&headers), [("vary", &b"a"[..]), ("accept", b"*/*"), ("vary", b"b")]);
         let map = HeaderMap::from(headers);
         assert_eq!((map.len(), map.get_all(VARY).iter().count()), (3, 2));
         let mut again = Headers::from(map);

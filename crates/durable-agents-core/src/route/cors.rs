@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderValue, header};
 
 use crate::http::Headers;
 
@@ -23,12 +23,12 @@ pub enum Cors {
 static ALLOW_ALL: LazyLock<Headers> = LazyLock::new(|| {
     Headers::from_iter(
         [
-            ("access-control-allow-origin", "*"),
-            ("access-control-allow-methods", "GET, POST, HEAD, OPTIONS"),
-            ("access-control-allow-headers", "*"),
-            ("access-control-max-age", "86400"),
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, HEAD, OPTIONS"),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, "*"),
+            (header::ACCESS_CONTROL_MAX_AGE, "86400"),
         ]
-        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))),
+        .map(|(name, value)| (name, HeaderValue::from_static(value))),
     )
 });
 

@@ -167,8 +167,9 @@ impl Gateway for Door {
         if text.is_empty() { Response::empty(status) } else { Response::text(text).with_status(status) }
     }
 
-    fn set_response_header(&self, response: &mut Response, name: &HeaderName, value: &HeaderValue) {
-        response.headers.insert(name.clone(), value.clone());
+    fn set_response_header(&self, response: &mut Response, name: &str, value: &HeaderValue) {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("it has been a header's name already");
+        response.headers.insert(name, value.clone());
     }
 
     fn fetch(&self, target: &Target, request: Request) -> LocalBoxFuture<'_, Result<Response, HostError>> {

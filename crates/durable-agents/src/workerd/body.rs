@@ -68,7 +68,7 @@ fn changed(request: &web_sys::Request, set: &Headers, removed: &[HeaderName]) ->
         headers.delete(name.as_str())?;
     }
     for (name, value) in set.iter() {
-        headers.set(name.as_str(), &text_of(value))?;
+        headers.set(name, &text_of(value))?;
     }
     Ok(request)
 }
@@ -110,7 +110,7 @@ pub(super) fn response_to_js(response: Response) -> Result<sys::Response, JsValu
     // Names and values, each ended by a line feed, which neither can have.
     let mut head = String::new();
     for (name, value) in headers.iter() {
-        head.extend([name.as_str(), "\n", &text_of(value), "\n"]);
+        head.extend([name, "\n", &text_of(value), "\n"]);
     }
     let body = match text {
         Some((_, text)) => JsValue::from_str(text),
@@ -304,7 +304,7 @@ fn body_to_js(body: Body) -> Result<Option<JsValue>, JsValue> {
 fn headers_to_js(headers: &Headers) -> Result<web_sys::Headers, JsValue> {
     let converted = web_sys::Headers::new()?;
     for (name, value) in headers.iter() {
-        converted.append(name.as_str(), &text_of(value))?;
+        converted.append(name, &text_of(value))?;
     }
     Ok(converted)
 }
@@ -314,8 +314,8 @@ fn headers_from_js(headers: &web_sys::Headers) -> Headers {
     let mut converted = Headers::with_capacity(names_and_values.len() / 2);
     let mut names_and_values = names_and_values.into_iter();
     while let (Some(name), Some(value)) = (names_and_values.next(), names_and_values.next()) {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes())) {
-            converted.append(name, value);
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            converted.append_platform(&name, value);
         }
     }
     converted

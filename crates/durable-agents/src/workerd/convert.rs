@@ -12,7 +12,7 @@ use js_sys::futures::future_to_promise;
 use js_sys::{Array, ArrayBuffer, JSON, Object, Promise, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::sys;
+use super::{glue, sys};
 
 /// An exception, with the platform's hints about another attempt.
 pub(crate) fn host_error(exception: JsValue) -> HostError {
@@ -84,21 +84,11 @@ pub(crate) fn bindings(env: &JsValue) -> Rc<[Binding]> {
     }
     BINDINGS.with_borrow_mut(|bindings| {
         let found = bindings.get_or_insert_with(|| {
-            let keys = sys::keys(env).unwrap_or_default().into_iter();
-            keys.filter(|name| Reflect::get(env, &name.into()).is_ok_and(is_namespace)).map(Binding::new).collect()
+            let names = glue::namespaces(env).unwrap_or_default();
+            names.split('\n').filter(|name| !name.is_empty()).map(Binding::new).collect()
         });
         Rc::clone(found)
     })
-}
-
-fn is_namespace(value: JsValue) -> bool {
-    if !value.is_object() {
-        return false;
-    }
-    let namespace: sys::Namespace = value.unchecked_into();
-    // A service binding answers to every name with a method of the other worker; `fetch` is its own, and no namespace has it.
-    namespace.id_from_name_property().is_ok_and(|property| property.is_function())
-        && namespace.fetch_property().is_ok_and(|property| property.is_undefined())
 }
 
 /// The way to one instance.

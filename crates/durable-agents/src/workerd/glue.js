@@ -1,5 +1,12 @@
 // What would take many calls from Rust in one.
 
+/** Names of the Durable Object bindings, in the environment's order, one to a line. */
+export const namespaces = (env) => Object.keys(env).filter((name) => isNamespace(env[name])).join("\n");
+
+// A service binding answers to every name with a method of the other worker; `fetch` is its own, and no namespace has it.
+const isNamespace = (value) =>
+  typeof value === "object" && value !== null && typeof value.idFromName === "function" && value.fetch === undefined;
+
 /** Most bytes of a body that is kept for another attempt. */
 const MAX_KEPT_BYTES = 1024 * 1024;
 

@@ -24,6 +24,9 @@ extern "C" {
     ) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(catch)]
+    pub(crate) fn namespaces(env: &JsValue) -> Result<String, JsValue>;
+
+    #[wasm_bindgen(catch)]
     fn head_of(request: &web_sys::Request) -> Result<String, JsValue>;
 
     #[wasm_bindgen(catch)]

@@ -44,28 +44,15 @@ impl Object {
     /// `fetch`.
     pub fn fetch(&self, request: JsValue) -> JsValue {
         let request = body::request_from_js(request.unchecked_into());
-        let upgrade =
-            request.is_upgrade().then(|| Rc::new(JsUpgrade { events: Rc::clone(&self.events), client: OnceCell::new() }));
-        let socket = upgrade.clone();
-        let to_js = move |events: &Events, reply| {
-            let response = match (reply, socket) {
-                (Reply::Response(response), _) => body::response_to_js(response),
-                (Reply::Switched, Some(upgrade)) => upgrade.switched(),
-                (Reply::Switched, None) => Err(JsValue::from_str("there is no upgrade")),
-            };
-            let response = response.or_else(|exception| {
-                let line = format!("the answer is none that the platform can send: {}", message_of(&exception));
-                events.host.log(Level::Error, &line);
-                body::response_to_js(Response::text("Internal Server Error").with_status(StatusCode::INTERNAL_SERVER_ERROR))
-            });
-            response.map(JsValue::from)
-        };
-        match self.events.runtime.fetch(request, upgrade.map(|upgrade| upgrade as Rc<dyn Upgrade>)) {
+        let upgrade = if request.is_upgrade() { Some(JsUpgrade::new(&self.events)) } else { None };
+        match self.events.runtime.fetch(request, upgrade.clone().map(|upgrade| upgrade as Rc<dyn Upgrade>)) {
             // Not even the plain answer could be made: the promise tells the platform.
-            Ok(reply) => to_js(&self.events, reply).unwrap_or_else(|exception| Promise::reject(&exception).into()),
+            Ok(reply) => {
+                reply_to_js(&self.events, reply, upgrade).unwrap_or_else(|exception| Promise::reject(&exception).into())
+            }
             Err(rest) => {
                 let events = Rc::clone(&self.events);
-                promise(Box::pin(async move { to_js(&events, rest.await) })).into()
+                promise(Box::pin(async move { reply_to_js(&events, rest.await, upgrade) })).into()
             }
         }
     }
@@ -130,6 +117,23 @@ const DONE: u32 = 0;
 const WAITS: u32 = 1;
 const UNKNOWN: u32 = 2;
 
+/// What `fetch` returns for a reply; `upgrade` is what the request had.
+fn reply_to_js(events: &Events, reply: Reply, upgrade: Option<Rc<JsUpgrade>>) -> Result<JsValue, JsValue> {
+    let response = match (reply, upgrade) {
+        (Reply::Response(response), _) => body::response_to_js(response),
+        (Reply::Switched, Some(upgrade)) => upgrade.switched(),
+        (Reply::Switched, None) => Err(JsValue::from_str("there is no upgrade")),
+    };
+    response.or_else(|exception| instead_of_unfit(events, &exception)).map(JsValue::from)
+}
+
+/// The answer where the platform does not take the agent's.
+#[cold]
+fn instead_of_unfit(events: &Events, exception: &JsValue) -> Result<sys::Response, JsValue> {
+    events.host.log(Level::Error, &format!("the answer is none that the platform can send: {}", message_of(exception)));
+    body::response_to_js(Response::text("Internal Server Error").with_status(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
 /// What a handler returns that has done what it could at once.
 fn rest(rest: Option<Rest>) -> JsValue {
     rest.map_or(JsValue::UNDEFINED, |rest| promise_of_end(rest).into())
@@ -153,6 +157,10 @@ struct JsUpgrade {
 }
 
 impl JsUpgrade {
+    fn new(events: &Rc<Events>) -> Rc<Self> {
+        Rc::new(Self { events: Rc::clone(events), client: OnceCell::new() })
+    }
+
     fn try_accept(&self, tags: &[&str], hibernate: bool) -> Result<Rc<dyn Socket>, JsValue> {
         let pair = sys::WebSocketPair::new()?;
         let client = pair.client()?;

@@ -206,14 +206,8 @@ extern "C" {
 
 #[wasm_bindgen]
 extern "C" {
-    /// `DurableObjectNamespace`, or any value of the environment that may be one.
+    /// `DurableObjectNamespace`.
     pub(crate) type Namespace;
-
-    #[wasm_bindgen(method, catch, getter, js_name = idFromName)]
-    pub(crate) fn id_from_name_property(this: &Namespace) -> Result<JsValue, JsValue>;
-
-    #[wasm_bindgen(method, catch, getter, js_name = fetch)]
-    pub(crate) fn fetch_property(this: &Namespace) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = idFromName)]
     pub(crate) fn id_from_name(this: &Namespace, name: &str) -> Result<Id, JsValue>;
@@ -232,9 +226,6 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     pub(crate) fn fetch(this: &Stub, request: &JsValue) -> Result<js_sys::Promise, JsValue>;
-
-    #[wasm_bindgen(catch, js_namespace = Object)]
-    pub(crate) fn keys(object: &JsValue) -> Result<Vec<String>, JsValue>;
 }
 
 #[wasm_bindgen]
