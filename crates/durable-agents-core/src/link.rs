@@ -73,6 +73,8 @@ impl Link {
     }
 
     /// A connection that was accepted in an earlier wake. `None` if the socket is not ours.
+    // Once a wake, and not a part of what every message runs through.
+    #[inline(never)]
     pub(crate) fn restored(socket: Rc<dyn Socket>) -> Option<Self> {
         let attachment = Attachment::decode(&socket.attachment()?)?;
         let id = attachment.tags.as_slice().first()?.clone();
