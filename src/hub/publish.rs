@@ -222,8 +222,9 @@ impl HubAgent {
         let now_ms = cx.now_ms();
         let frame = Frame::AgentStatus(status).to_text(now_ms)?;
         let agent = &*status.agent_name;
-        let update = "UPDATE hub_statuses SET frame = ?, at_ms = ? WHERE agent = ?";
-        if cx.sql(update, (&*frame, now_ms, agent)).execute()? == 0 {
+        let update = "UPDATE hub_statuses SET frame = ?, at_ms = ? WHERE agent = ? RETURNING 1";
+        let known: Option<u32> = cx.sql(update, (&*frame, now_ms, agent)).optional()?;
+        if known.is_none() {
             let make_room = "DELETE FROM hub_statuses WHERE (SELECT COUNT(*) FROM hub_statuses) >= ?
                 AND agent = (SELECT agent FROM hub_statuses ORDER BY at_ms, agent LIMIT 1)";
             cx.sql(make_room, (MAX_AGENTS,)).execute()?;

@@ -91,29 +91,29 @@ impl<'a> Store<'a> {
     }
 
     pub(super) fn add(self, id: &str) -> Result<(), SqlError> {
-        self.0.sql("INSERT INTO sessions (id, status) VALUES (?, 'idle')", (id,)).execute().map(drop)
+        self.0.sql("INSERT INTO sessions (id, status) VALUES (?, 'idle')", (id,)).execute()
     }
 
     pub(super) fn remove(self, id: &str) -> Result<bool, SqlError> {
         self.log(id).clear()?;
         self.0.sql("DELETE FROM session_history WHERE session = ?", (id,)).execute()?;
-        Ok(self.0.sql("DELETE FROM sessions WHERE id = ?", (id,)).execute()? > 0)
+        Ok(self.0.sql("DELETE FROM sessions WHERE id = ?", (id,)).changes()? > 0)
     }
 
     /// Notes that there is a socket.
     pub(super) fn enter(self, id: &str) -> Result<(), SqlError> {
-        self.0.sql("UPDATE sessions SET left_at_ms = NULL WHERE id = ?", (id,)).execute().map(drop)
+        self.0.sql("UPDATE sessions SET left_at_ms = NULL WHERE id = ?", (id,)).execute()
     }
 
     /// Notes that there is none any more.
     pub(super) fn leave(self, id: &str) -> Result<(), SqlError> {
         let update = "UPDATE sessions SET left_at_ms = ? WHERE id = ? AND left_at_ms IS NULL";
-        self.0.sql(update, (self.0.now_ms(), id)).execute().map(drop)
+        self.0.sql(update, (self.0.now_ms(), id)).execute()
     }
 
     pub(super) fn set_status(self, id: &str, status: Status, correlation_id: Option<&str>) -> Result<(), SqlError> {
         let update = "UPDATE sessions SET status = ?, correlation_id = ? WHERE id = ?";
-        self.0.sql(update, (status.name(), correlation_id.filter(|_| status.is_busy()), id)).execute().map(drop)
+        self.0.sql(update, (status.name(), correlation_id.filter(|_| status.is_busy()), id)).execute()
     }
 
     /// Begins the session anew: about `project`, with nothing said.
@@ -121,7 +121,7 @@ impl<'a> Store<'a> {
         let update =
             "UPDATE sessions SET project_id = ?, project_path = ?, status = 'idle', correlation_id = NULL WHERE id = ?";
         self.0.sql(update, (&project.project_id, &project.project_path, id)).execute()?;
-        self.0.sql("DELETE FROM session_history WHERE session = ?", (id,)).execute().map(drop)
+        self.0.sql("DELETE FROM session_history WHERE session = ?", (id,)).execute()
     }
 
     /// What has been said, oldest first.
@@ -143,7 +143,7 @@ impl<'a> Store<'a> {
         self.0.sql(insert, (id, seq, size_bytes, end_bytes, question, answer)).execute()?;
         let forget = "DELETE FROM session_history WHERE session = ? AND seq < ? AND (seq <= ? OR end_bytes - size_bytes < ?)";
         let (too_old_seq, oldest_bytes) = (seq.saturating_sub(MAX_EXCHANGES), end_bytes.saturating_sub(MAX_HISTORY_BYTES));
-        self.0.sql(forget, (id, seq, too_old_seq, oldest_bytes)).execute().map(drop)
+        self.0.sql(forget, (id, seq, too_old_seq, oldest_bytes)).execute()
     }
 
     /// The frames that its client may have missed.

@@ -191,7 +191,7 @@ pub(super) fn count(cx: &Context<WorldAgent>, received: u64, sent: u64) -> Resul
     let upsert = "INSERT INTO world_statistics (only, received, sent, last_activity_ms) VALUES (0, ?, ?, ?)
         ON CONFLICT (only) DO UPDATE SET received = received + excluded.received, sent = sent + excluded.sent,
         last_activity_ms = excluded.last_activity_ms";
-    cx.sql(upsert, (received, sent, cx.now_ms())).execute().map(drop)
+    cx.sql(upsert, (received, sent, cx.now_ms())).execute()
 }
 
 /// What has been counted.

@@ -80,17 +80,27 @@ impl<'a> Query<'a> {
         Self { store, sql, params: params.into_values() }
     }
 
-    /// Runs it for its effect, and returns how many rows it inserted, changed or deleted. Of no meaning for `CREATE` and its like.
+    /// Runs it for its effect.
     ///
     /// # Errors
     /// [`SqlError`].
-    pub fn execute(self) -> Result<u64, SqlError> {
+    pub fn execute(self) -> Result<(), SqlError> {
+        self.run().map(drop)
+    }
+
+    /// Runs it for its effect, and returns how many rows it inserted, changed or deleted. Of no meaning for `CREATE` and its like.
+    ///
+    /// Takes a second statement if there were any: [`execute`](Self::execute) is for whoever does not need the number.
+    ///
+    /// # Errors
+    /// [`SqlError`].
+    pub fn changes(self) -> Result<u64, SqlError> {
         let store = self.store;
         let written = self.run()?.written;
         if written == 0 {
             return Ok(0);
         }
-        // The platform counts entries of indexes too; SQLite itself knows the rows. Only who wants the number pays for it.
+        // The platform counts entries of indexes too; SQLite itself knows the rows.
         let changes = store.run("SELECT changes()", &[])?.rows.pop().and_then(|mut row| row.pop());
         match changes {
             Some(SqlValue::Integer(changes)) => Ok(u64::try_from(changes).unwrap_or(written)),

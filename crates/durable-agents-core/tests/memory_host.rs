@@ -197,11 +197,10 @@ fn one_seed_is_one_world() {
 #[test]
 fn what_is_written_between_two_await_points_reaches_the_disk_together() {
     for (point, rows) in [
-        // An insert is two calls: itself, and the question how many rows it changed.
         (CrashPoint::AfterStorageCall(3), 0),
         (CrashPoint::AwaitPoint(1), 0),
         (CrashPoint::AfterAwaitPoint(1), 1),
-        (CrashPoint::StorageCall(5), 1),
+        (CrashPoint::StorageCall(4), 1),
         (CrashPoint::AwaitPoint(2), 1),
         (CrashPoint::AfterAwaitPoint(2), 2),
     ] {
