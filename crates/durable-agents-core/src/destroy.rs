@@ -77,6 +77,7 @@ pub(crate) async fn finish(shell: &Shell) -> Result<(), HostError> {
     close_all(shell);
     shell.host.delete_all().await?;
     shell.background.tables.forget();
+    shell.spans.forget_all();
     shell.alarm_is_gone();
     Ok(())
 }

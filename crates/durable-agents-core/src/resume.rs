@@ -28,8 +28,11 @@ use crate::sql::SqlError;
 use crate::wire;
 
 mod log;
+mod span;
 
 pub use log::{Logged, Replay, ResumeLog, Since};
+
+pub(crate) use span::Spans;
 
 /// How much of the past is kept for each key. A plain value, best a constant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

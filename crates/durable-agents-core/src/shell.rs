@@ -15,6 +15,7 @@ use crate::host::{Host, HostError, Level, Socket, SocketError, Store};
 use crate::lifecycle::Gate;
 use crate::link::{Link, Links, SERIAL_COUNT_BITS};
 use crate::message::Payload;
+use crate::resume::Spans;
 use crate::rpc::{Hop, Trace, uuid};
 
 pub(crate) struct Shell {
@@ -25,6 +26,7 @@ pub(crate) struct Shell {
     pub(crate) gate: Gate,
     pub(crate) started: Cell<bool>,
     pub(crate) background: Background,
+    pub(crate) spans: Spans,
     name: OnceCell<String>,
     last_serial: Cell<u64>,
 }
@@ -41,6 +43,7 @@ impl Shell {
             gate: Gate::default(),
             started: Cell::new(false),
             background: Background::default(),
+            spans: Spans::default(),
             name: OnceCell::new(),
             last_serial: Cell::new(0),
         }

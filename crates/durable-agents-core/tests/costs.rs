@@ -4,8 +4,11 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::agent;
 use durable_agents_core::http::{Request, Response};
+use durable_agents_core::resume::{ResumeLimits, ResumeLog};
 use durable_agents_core::testing::{MemoryHost, Object};
 use durable_agents_core::{Context, Result};
 
@@ -41,4 +44,38 @@ fn a_statement_is_one_and_only_who_wants_the_number_of_rows_pays_for_it() {
         let taken = statements(&object, || assert_eq!(object.get(asked).text(), changed, "{asked}"));
         assert_eq!(taken, expected, "{asked}");
     }
+}
+
+#[test]
+fn a_logged_frame_is_one_statement_and_two_where_others_go_for_it() {
+    const LIMITS: ResumeLimits = ResumeLimits::new().max_frames(5).max_bytes(100).max_age(Duration::from_secs(60));
+    agent!(Logger: (), (), ();
+        async fn on_request(&self, cx: &Context<Self>, request: Request) -> Result<Response> {
+            let logged = ResumeLog::new(cx, "log", LIMITS).append(|_| cx.sub_path(&request).to_owned())?;
+            Ok(Response::text(logged.seq.to_string()))
+        }
+    );
+    let host = MemoryHost::new();
+    let object = host.agent::<Logger>("a");
+    let mut seq = 0;
+    let mut append = |frame: &str| {
+        seq += 1;
+        statements(&object, || assert_eq!(object.get(frame).text(), seq.to_string()))
+    };
+    // Makes the table.
+    append("1");
+    let few: Vec<u64> = (0..4).map(|_| append("few")).collect();
+    assert_eq!(few, [1; 4]);
+    let full: Vec<u64> = (0..20).map(|_| append("full")).collect();
+    assert_eq!(full, [2; 20], "by number");
+    append(&"x".repeat(100));
+    assert_eq!(append("one"), 2, "by bytes");
+    assert_eq!(append("two"), 1);
+    host.advance(Duration::from_secs(61));
+    assert_eq!(append("three"), 2, "by age");
+    assert_eq!(append("four"), 1);
+    object.evict();
+    // The first event after a wake looks at the tables as well.
+    assert_eq!(append("five"), 3);
+    assert_eq!(append("six"), 1);
 }

@@ -363,3 +363,50 @@ fn a_crash_at_any_point_never_takes_back_a_frame_that_somebody_has_seen() {
         assert!(points >= 6, "{:?}", point(u64::try_from(points).expect("few")));
     }
 }
+
+// Appends the path of each request to the log of that key.
+agent!(Clerk: (), (), ();
+    async fn on_request(&self, cx: &Context<Self>, request: Request) -> Result<Response> {
+        match cx.sub_path(&request) {
+            "destroy" => cx.destroy().await?,
+            key => return Ok(Response::text(ResumeLog::new(cx, key, LIMITS).append(|seq| format!("{seq} {key}"))?.seq.to_string())),
+        }
+        Ok(Response::text(""))
+    }
+);
+
+#[test]
+fn what_memory_knows_of_a_log_is_never_ahead_of_the_database() {
+    let host = MemoryHost::new();
+    let object = host.agent::<Clerk>("a");
+    let appended = |expected: &str| assert_eq!(object.get("log").text(), expected);
+    let failed = |statement| {
+        object.refuse_storage(Some(statement));
+        assert_eq!(object.get("log").status, 500, "{statement}");
+        object.refuse_storage(None);
+    };
+    for seq in ["1", "2", "3", "4", "5"] {
+        appended(seq);
+    }
+    failed("INSERT INTO cf_resume_log");
+    appended("6");
+    // The frame is in the log, the oldest is too.
+    failed("DELETE FROM cf_resume_log");
+    appended("8");
+    assert_eq!(rows(&object), 5);
+    object.get("destroy");
+    host.run_until_idle();
+    appended("1");
+}
+
+#[test]
+fn more_logs_than_memory_keeps_in_mind_are_all_numbered_right() {
+    let host = MemoryHost::new();
+    let object = host.agent::<Clerk>("a");
+    for seq in 1..=7 {
+        for key in 0..40 {
+            assert_eq!(object.get(&format!("log-{key}")).text(), seq.to_string(), "{key}");
+        }
+    }
+    assert_eq!(rows(&object), 40 * 5);
+}

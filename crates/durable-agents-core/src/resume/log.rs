@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::ResumeLimits;
+use super::span::{Mark, Span};
 use crate::agent::Agent;
 use crate::context::Context;
 use crate::host::SqlValue;
@@ -26,6 +27,8 @@ const ROW_BYTES: usize = 4_096;
 /// Outgoing frames under one key, numbered from 1, in SQLite: for a client that comes back and wants what it has missed.
 ///
 /// A handle that costs nothing to make; what it knows is in the database, so it may be made anew for each event.
+///
+/// A frame takes one statement, and a second one where others have to go for it; the first after a wake asks for its number as well.
 ///
 /// ```
 /// use durable_agents_core::resume::{ResumeLimits, ResumeLog, Since};
@@ -109,12 +112,6 @@ pub struct Replay {
     pub newest_seq: u64,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Newest {
-    seq: u64,
-    end_bytes: u64,
-}
-
 impl<'a> ResumeLog<'a> {
     /// The log of that key. Nothing is read or written before it is used.
     pub fn new<A: Agent>(cx: &'a Context<A>, key: impl Into<Cow<'a, str>>, limits: ResumeLimits) -> Self {
@@ -133,8 +130,9 @@ impl<'a> ResumeLog<'a> {
     where
         for<'p> &'p F: Into<Payload<'p>>,
     {
-        let newest = self.newest()?;
-        let seq = newest.seq + 1;
+        let before = self.span()?;
+        let seq = before.map_or(0, |span| span.newest.seq) + 1;
+        let start_bytes = before.map_or(0, |span| span.end_bytes);
         let frame = make(seq);
         let payload: Payload<'_> = (&frame).into();
         let (size_bytes, value) = match payload.data() {
@@ -144,9 +142,15 @@ impl<'a> ResumeLog<'a> {
         let is_kept = size_bytes <= self.limits.max_bytes.min(MAX_VALUE_BYTES - ROW_BYTES);
         let (size_bytes, value) = if is_kept { (size_bytes, value) } else { (0, SqlValue::Null) };
         drop(payload);
-        self.insert(seq, newest.end_bytes, value)?;
-        let size_bytes = u64::try_from(size_bytes).unwrap_or(u64::MAX);
-        self.delete_over_limits(Newest { seq, end_bytes: newest.end_bytes.saturating_add(size_bytes) })?;
+        let newest = Mark { seq, start_bytes, at_ms: self.shell.host.now_ms() };
+        let end_bytes = start_bytes.saturating_add(u64::try_from(size_bytes).unwrap_or(u64::MAX));
+        let oldest = before.map_or(newest, |span| span.oldest);
+        // If one of the statements fails, the next frame asks the database.
+        self.shell.spans.forget(&self.key);
+        self.insert(newest, value)?;
+        if let Some(span) = self.trim(Span { oldest, newest, end_bytes })? {
+            self.shell.spans.keep(&self.key, span);
+        }
         Ok(Logged { seq, frame })
     }
 
@@ -175,7 +179,7 @@ impl<'a> ResumeLog<'a> {
     /// # Errors
     /// [`SqlError`].
     pub fn newest_seq(&self) -> Result<u64, SqlError> {
-        Ok(self.newest()?.seq)
+        Ok(self.span()?.map_or(0, |span| span.newest.seq))
     }
 
     /// Deletes what has become too old. [`append`](Self::append) does it too, and [`since`](Self::since) leaves it out; this is for
@@ -184,14 +188,12 @@ impl<'a> ResumeLog<'a> {
     /// # Errors
     /// [`SqlError`].
     pub fn prune(&self) -> Result<(), SqlError> {
-        let newest = self.newest()?;
-        if newest.seq == 0 {
-            return Ok(());
-        }
-        self.delete_over_limits(newest)?;
+        let Some(span) = self.span()? else { return Ok(()) };
+        self.shell.spans.forget(&self.key);
+        self.trim(span)?;
         // The newest row stays for its number, without its frame.
         let sql = "UPDATE cf_resume_log SET frame = NULL WHERE log = ? AND seq = ? AND at_ms < ? AND frame IS NOT NULL";
-        self.run(sql, vec![self.key(), newest.seq.into(), self.oldest_ms().into()])
+        self.run(sql, vec![self.key(), span.newest.seq.into(), self.oldest_ms().into()])
     }
 
     /// Deletes all of it. The next frame is number 1 again, of another epoch.
@@ -199,6 +201,7 @@ impl<'a> ResumeLog<'a> {
     /// # Errors
     /// [`SqlError`].
     pub fn clear(&self) -> Result<(), SqlError> {
+        self.shell.spans.forget(&self.key);
         self.read("DELETE FROM cf_resume_log WHERE log = ?", vec![self.key()]).map(drop)
     }
 
@@ -215,7 +218,7 @@ impl<'a> ResumeLog<'a> {
         let mut random = [0; 8];
         self.shell.host.fill_random(&mut random);
         let epoch = format!("{:016x}", u64::from_be_bytes(random));
-        self.insert(0, 0, SqlValue::Text(epoch.clone()))?;
+        self.insert(Mark { seq: 0, start_bytes: 0, at_ms: self.shell.host.now_ms() }, SqlValue::Text(epoch.clone()))?;
         Ok(epoch)
     }
 
@@ -238,33 +241,60 @@ impl<'a> ResumeLog<'a> {
         self.shell.host.now_ms().saturating_sub(millis(self.limits.max_age))
     }
 
-    fn newest(&self) -> Result<Newest, SqlError> {
-        let sql = "SELECT seq, start_bytes + coalesce(length(CAST(frame AS BLOB)), 0) FROM cf_resume_log \
-            WHERE log = ? AND seq > 0 ORDER BY seq DESC LIMIT 1";
+    /// What there is in it: from memory, or else from the database. `None`: no frame was ever appended.
+    fn span(&self) -> Result<Option<Span>, SqlError> {
+        if let Some(known) = self.shell.spans.get(&self.key) {
+            return Ok(Some(known));
+        }
+        let sql = "SELECT oldest.seq, oldest.start_bytes, oldest.at_ms, newest.seq, newest.start_bytes, newest.at_ms, \
+            newest.start_bytes + coalesce(length(CAST(newest.frame AS BLOB)), 0) \
+            FROM (SELECT * FROM cf_resume_log WHERE log = ?1 AND seq > 0 ORDER BY seq LIMIT 1) AS oldest, \
+            (SELECT * FROM cf_resume_log WHERE log = ?1 AND seq > 0 ORDER BY seq DESC LIMIT 1) AS newest";
         let rows = self.read(sql, vec![self.key()])?;
-        let newest = rows.into_iter().next().and_then(|row| {
+        let span = rows.into_iter().next().and_then(|row| {
             let mut cells = Cells::new(row);
-            Some(Newest { seq: cells.count()?, end_bytes: cells.count()? })
+            let mut mark = || Some(Mark { seq: cells.count()?, start_bytes: cells.count()?, at_ms: cells.count()? });
+            let (oldest, newest) = (mark()?, mark()?);
+            Some(Span { oldest, newest, end_bytes: cells.count()? })
         });
-        Ok(newest.unwrap_or_default())
+        if let Some(span) = span {
+            self.shell.spans.keep(&self.key, span);
+        }
+        Ok(span)
     }
 
-    fn insert(&self, seq: u64, start_bytes: u64, frame: SqlValue) -> Result<(), SqlError> {
+    fn insert(&self, mark: Mark, frame: SqlValue) -> Result<(), SqlError> {
         let sql = "INSERT INTO cf_resume_log (log, seq, at_ms, start_bytes, frame) VALUES (?, ?, ?, ?, ?)";
-        let params = [self.key(), seq.into(), self.shell.host.now_ms().into(), start_bytes.into(), frame];
+        let params = [self.key(), mark.seq.into(), mark.at_ms.into(), mark.start_bytes.into(), frame];
         lazy::write(self.shell.store(), CREATE, sql, &params)?;
         Ok(())
     }
 
+    /// Deletes what is over the limits, if anything can be, and returns what is left. `None`: that is not known any more.
+    ///
     /// Count, bytes and age all grow from the newest frame to the oldest: the first one within all of them is the oldest to keep,
     /// and finding it reads no more rows than are deleted, and one. The newest is always kept, for its number.
-    fn delete_over_limits(&self, newest: Newest) -> Result<(), SqlError> {
-        let sql = "DELETE FROM cf_resume_log WHERE log = ?1 AND seq > 0 AND seq < coalesce((SELECT seq FROM cf_resume_log \
-            WHERE log = ?1 AND seq > ?2 AND start_bytes >= ?3 AND at_ms >= ?4 ORDER BY seq LIMIT 1), ?5)";
+    fn trim(&self, span: Span) -> Result<Option<Span>, SqlError> {
         let max_bytes = u64::try_from(self.limits.max_bytes).unwrap_or(u64::MAX);
-        let before = newest.seq.saturating_sub(self.limits.max_frames);
-        let start_bytes = newest.end_bytes.saturating_sub(max_bytes);
-        self.run(sql, vec![self.key(), before.into(), start_bytes.into(), self.oldest_ms().into(), newest.seq.into()])
+        let least = Mark {
+            seq: (span.newest.seq + 1).saturating_sub(self.limits.max_frames).max(1),
+            start_bytes: span.end_bytes.saturating_sub(max_bytes),
+            at_ms: self.oldest_ms(),
+        };
+        if span.oldest.seq >= span.newest.seq || span.oldest.is_within(&least) {
+            return Ok(Some(span));
+        }
+        let sql = "DELETE FROM cf_resume_log WHERE log = ?1 AND seq > 0 AND seq < coalesce((SELECT seq FROM cf_resume_log \
+            WHERE log = ?1 AND seq >= ?2 AND start_bytes >= ?3 AND at_ms >= ?4 ORDER BY seq LIMIT 1), ?5) \
+            RETURNING seq, start_bytes + coalesce(length(CAST(frame AS BLOB)), 0), at_ms";
+        let params = [self.key(), least.seq.into(), least.start_bytes.into(), least.at_ms.into(), span.newest.seq.into()];
+        let deleted = self.shell.store().run(sql, &params)?.rows.into_iter().filter_map(|row| {
+            let mut cells = Cells::new(row);
+            let (seq, end_bytes, at_ms) = (cells.count()?, cells.count()?, cells.count()?);
+            Some(Mark { seq: seq + 1, start_bytes: end_bytes, at_ms: at_ms.max(least.at_ms) })
+        });
+        let oldest = deleted.max_by_key(|mark| mark.seq);
+        Ok(oldest.map(|oldest| Span { oldest: if oldest.seq < span.newest.seq { oldest } else { span.newest }, ..span }))
     }
 
     fn run(&self, sql: &str, params: Vec<SqlValue>) -> Result<(), SqlError> {

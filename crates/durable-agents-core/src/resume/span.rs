@@ -1,0 +1,87 @@
+//! What memory knows of the logs, so that a frame need not ask the database for its number.
+
+use std::cell::RefCell;
+
+/// Most logs that memory knows anything of. With more of them in use at a time, some ask the database.
+const MAX_SPANS: usize = 32;
+
+/// Where a frame stands in its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) seq: u64,
+    /// What all earlier frames took together.
+    pub(super) start_bytes: u64,
+    pub(super) at_ms: u64,
+}
+
+impl Mark {
+    /// Whether it is in no respect before `least`.
+    pub(super) fn is_within(&self, least: &Self) -> bool {
+        self.seq >= least.seq && self.start_bytes >= least.start_bytes && self.at_ms >= least.at_ms
+    }
+}
+
+/// What there is in a log that is not empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// The oldest frame. Of its time, once others were deleted, no more is known than that of the last of them: where the clock has
+    /// gone back in between, it is deleted that much later.
+    pub(super) oldest: Mark,
+    pub(super) newest: Mark,
+    pub(super) end_bytes: u64,
+}
+
+/// A cache of the database, which knows a span or does not: it is forgotten before anything is written, and kept again when all of that
+/// has succeeded.
+#[derive(Default)]
+pub(crate) struct Spans(RefCell<Vec<(String, Option<Span>)>>);
+
+impl Spans {
+    pub(super) fn get(&self, log: &str) -> Option<Span> {
+        self.0.borrow().iter().find(|(key, _)| key == log)?.1
+    }
+
+    pub(super) fn keep(&self, log: &str, span: Span) {
+        let mut spans = self.0.borrow_mut();
+        if let Some((_, known)) = spans.iter_mut().find(|(key, _)| key == log) {
+            *known = Some(span);
+            return;
+        }
+        if spans.len() >= MAX_SPANS {
+            spans.remove(0);
+        }
+        spans.push((log.to_owned(), Some(span)));
+    }
+
+    pub(super) fn forget(&self, log: &str) {
+        // The key stays, as the span mostly comes back a moment later.
+        if let Some((_, known)) = self.0.borrow_mut().iter_mut().find(|(key, _)| key == log) {
+            *known = None;
+        }
+    }
+
+    /// After everything was deleted.
+    pub(crate) fn forget_all(&self) {
+        self.0.take();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_stays_small_however_many_logs_there_are() {
+        let spans = Spans::default();
+        let mark = |seq| Mark { seq, start_bytes: 0, at_ms: 0 };
+        let span = |seq| Span { oldest: mark(seq), newest: mark(seq), end_bytes: 0 };
+        for seq in 1..=1_000 {
+            spans.keep(&seq.to_string(), span(seq));
+            spans.forget("1000");
+        }
+        assert_eq!(spans.0.borrow().len(), MAX_SPANS);
+        assert_eq!((spans.get("999"), spans.get("1000"), spans.get("1")), (Some(span(999)), None, None));
+        spans.forget_all();
+        assert_eq!(spans.get("999"), None);
+    }
+}
