@@ -47,7 +47,7 @@ pub use frames::{MAX_ID_BYTES, MAX_MESSAGE_BYTES};
 pub use store::{MAX_MESSAGES, MAX_WORLDS};
 
 use chat::{Chat, Place, Step};
-use desk::Desk;
+use desk::{Counts, Desk};
 use frames::{Ask, Frame, News, Payload, Topic};
 use refusal::{Code, Refusal};
 use store::World;
@@ -79,6 +79,9 @@ pub struct WorldAgent {
 pub struct Visitor {
     world: Option<String>,
     topics: Vec<Topic>,
+    // What is not in the database yet.
+    #[serde(default, skip_serializing_if = "Counts::is_nothing")]
+    counts: Counts,
 }
 
 #[agent]
@@ -118,20 +121,27 @@ impl Agent for WorldAgent {
     async fn on_message(&self, cx: &Context<Self>, connection: &Connection<Self>, message: Message) -> Result<()> {
         // Who was shown out has no state.
         let Some(visitor) = connection.state()? else { return Ok(()) };
-        self.desk.count_received();
+        self.desk.count_received(cx);
+        let mut has_written = false;
         match Ask::parse(&message) {
             Err((id, refusal)) => self.desk.refuse(cx, connection, id.as_deref(), &refusal)?,
-            Ok(ask) => {
-                if let Err(error) = self.answer(cx, connection, &visitor, &ask).await {
+            Ok(ask) => match self.answer(cx, connection, &visitor, &ask).await {
+                Ok(()) => has_written = ask.writes(),
+                Err(error) => {
                     let (refusal, is_fault) = Refusal::of(&error);
                     if is_fault {
                         cx.log(Level::Error, &format!("{} failed: {error:#}", ask.kind));
                     }
                     self.desk.refuse(cx, connection, Some(&ask.id), &refusal)?;
                 }
-            }
+            },
         }
-        self.desk.settle(cx);
+        if has_written {
+            self.desk.take_back(connection);
+            self.desk.settle(cx);
+        } else {
+            self.desk.hand_over(cx, connection);
+        }
         Ok(())
     }
 
@@ -139,7 +149,11 @@ impl Agent for WorldAgent {
         self.running.borrow_mut().retain(|(asker, _)| asker != connection);
         // Who was shown out was never here.
         match connection.state()? {
-            Some(_) => cleanup::expect_leaving(cx),
+            Some(visitor) => {
+                self.desk.inherit(&visitor);
+                self.desk.settle(cx);
+                cleanup::expect_leaving(cx)
+            }
             None => Ok(()),
         }
     }

@@ -52,6 +52,11 @@ impl Ask {
             Some(_) => Err((Some(id), invalid("payload must be an object"))),
         }
     }
+
+    /// Whether what it asks for is written into the database.
+    pub(super) fn writes(&self) -> bool {
+        matches!(self.kind.as_str(), "world_select" | "chat_send" | "agent_update")
+    }
 }
 
 impl Payload {

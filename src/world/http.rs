@@ -10,7 +10,7 @@ use futures::stream;
 use serde::Serialize;
 
 use super::chat::{Chat, Message, Place, Step};
-use super::desk::Desk;
+use super::desk::{Counts, Desk};
 use super::frames::{MAX_MESSAGE_BYTES, Payload};
 use super::refusal::{Code, Refusal};
 use super::templates::{Persona, Template, summaries};
@@ -134,13 +134,15 @@ impl WorldAgent {
     }
 
     fn health(&self, cx: &Context<Self>) -> Result<Answer> {
-        let statistics = store::statistics(cx)?;
+        let carried = |connection: &Connection<Self>| connection.state().ok().flatten().map(|visitor| visitor.counts);
+        let connections: Vec<_> = cx.connections().collect();
+        let counts = connections.iter().filter_map(carried).fold(store::counts(cx)?, Counts::plus);
         let websocket = Sockets {
-            connections: cx.connections().count(),
+            connections: connections.len(),
             uptime_ms: cx.now_ms().saturating_sub(self.awake_since_ms.get()),
-            messages_received: statistics.received,
-            messages_sent: statistics.sent,
-            last_activity: statistics.last_activity_ms.map(iso::utc),
+            messages_received: counts.received,
+            messages_sent: counts.sent,
+            last_activity: (!counts.is_nothing()).then(|| iso::utc(counts.last_ms)),
         };
         let (timestamp, worlds) = (iso::utc(cx.now_ms()), store::worlds(cx)?);
         Ok(Answer::ok(&Health::User { status: "ok", scope: "user", timestamp, websocket, worlds }))

@@ -4,6 +4,7 @@ use durable_agents::prelude::*;
 use durable_agents::sql::SqlError;
 use serde::Serialize;
 
+use super::desk::Counts;
 use super::refusal::{Code, Refusal};
 use super::templates::{Persona, Template};
 use super::{MAX_NAME_CHARS, WorldAgent};
@@ -28,7 +29,7 @@ const CREATE_MESSAGES: &str = "CREATE TABLE IF NOT EXISTS world_messages (
 
 const INDEX_MESSAGES: &str = "CREATE INDEX IF NOT EXISTS world_messages_by_world ON world_messages (world, seq)";
 
-// Written at the end of every event: one row.
+// Written by every event that writes anything else, and when a connection closes: one row. See `Desk`.
 const CREATE_STATISTICS: &str = "CREATE TABLE IF NOT EXISTS world_statistics (
     only INTEGER PRIMARY KEY CHECK (only = 0), received INTEGER NOT NULL, sent INTEGER NOT NULL, last_activity_ms INTEGER NOT NULL
 )";
@@ -63,14 +64,6 @@ pub(super) struct Said {
     pub(super) agent: Option<String>,
     pub(super) content: String,
     pub(super) timestamp: u64,
-}
-
-/// What has been counted for a user.
-#[derive(Debug)]
-pub(super) struct Statistics {
-    pub(super) received: u64,
-    pub(super) sent: u64,
-    pub(super) last_activity_ms: Option<u64>,
 }
 
 type Row = (String, String, bool, String);
@@ -187,19 +180,19 @@ pub(super) fn newest(cx: &Context<WorldAgent>, world: &str, count: usize) -> Res
 }
 
 /// Adds to the counts.
-pub(super) fn count(cx: &Context<WorldAgent>, received: u64, sent: u64) -> Result<(), SqlError> {
+pub(super) fn count(cx: &Context<WorldAgent>, more: &Counts) -> Result<(), SqlError> {
     let upsert = "INSERT INTO world_statistics (only, received, sent, last_activity_ms) VALUES (0, ?, ?, ?)
         ON CONFLICT (only) DO UPDATE SET received = received + excluded.received, sent = sent + excluded.sent,
-        last_activity_ms = excluded.last_activity_ms";
-    cx.sql(upsert, (received, sent, cx.now_ms())).execute()
+        last_activity_ms = max(last_activity_ms, excluded.last_activity_ms)";
+    cx.sql(upsert, (more.received, more.sent, more.last_ms)).execute()
 }
 
-/// What has been counted.
-pub(super) fn statistics(cx: &Context<WorldAgent>) -> Result<Statistics, SqlError> {
+/// What has been counted and written down.
+pub(super) fn counts(cx: &Context<WorldAgent>) -> Result<Counts, SqlError> {
     let select = "SELECT received, sent, last_activity_ms FROM world_statistics";
-    let row: Option<(u64, u64, Option<u64>)> = or_default(cx.sql(select, ()).optional())?;
-    let (received, sent, last_activity_ms) = row.unwrap_or_default();
-    Ok(Statistics { received, sent, last_activity_ms })
+    let row: Option<(u64, u64, u64)> = or_default(cx.sql(select, ()).optional())?;
+    let (received, sent, last_ms) = row.unwrap_or_default();
+    Ok(Counts { received, sent, last_ms })
 }
 
 /// Deletes the worlds that are not persistent, with all that was said in them.

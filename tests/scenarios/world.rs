@@ -43,6 +43,7 @@ macro_rules! world_scenarios {
             who_leaves_stops_what_was_asked
             only_so_many_chats_run_at_once
             health_tells_of_this_user
+            every_message_is_counted_once
             templates_are_read_over_http
             an_own_world_is_read_over_http
             a_chat_over_http_is_a_stream_of_events
@@ -742,6 +743,41 @@ pub(crate) fn health_tells_of_this_user(host: &MemoryHost) {
     assert!(websocket["uptimeMs"].as_u64().expect("a number") <= 8_000);
     assert_eq!(health(BOB)["websocket"]["messagesReceived"], 0);
     assert_eq!(user(host, ADA).get("/health").json()["scope"], "user", "the agent's own path is its user's");
+}
+
+pub(crate) fn every_message_is_counted_once(host: &MemoryHost) {
+    let counted = || {
+        let health = user(host, ADA).get("/health").json();
+        let count = |name| health["websocket"][name].as_u64().expect("a number");
+        let last = health["websocket"]["lastActivity"].clone();
+        (count("messagesReceived"), count("messagesSent"), last)
+    };
+    let expect = |received, sent, at_ms| assert_eq!(counted(), (received, sent, json!(iso::utc(at_ms))));
+    let (mut ada, mut second) = (Visit::new(host, ADA), Visit::new(host, ADA));
+    expect(0, 2, host.now_ms());
+    host.advance(Duration::from_secs(1));
+    for _ in 0..3 {
+        ada.ask("ping", json!({}), "pong");
+        second.refused("dance", json!({}), "unknown_type");
+    }
+    expect(6, 8, host.now_ms());
+    ada.ask("world_select", json!({ "worldName": "w" }), "world_selected");
+    ada.ask("event_subscribe", json!({ "events": ["world"] }), "status");
+    expect(8, 10, host.now_ms());
+    let at_ms = host.now_ms();
+    host.advance(Duration::from_secs(1));
+    second.client.close(1000, "");
+    host.run_until_idle();
+    expect(8, 10, at_ms);
+    // Somebody who leaves while it is being answered.
+    let server = Server::new(host);
+    ada.ask("ping", json!({}), "pong");
+    ada.begin("chat_send", json!({ "content": "@helper hello" }));
+    host.run_until_idle();
+    assert_eq!(server.count(), 1);
+    ada.client.close(1000, "");
+    host.run_until_idle();
+    expect(10, 11, host.now_ms());
 }
 
 pub(crate) fn templates_are_read_over_http(host: &MemoryHost) {
