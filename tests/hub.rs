@@ -156,3 +156,25 @@ fn a_message_that_cannot_be_handled_is_answered() {
     assert!(answers.contains(&frame("error", json!({ "error": "The message could not be handled" }))), "{answers:?}");
     assert!(ada.is_open());
 }
+
+#[test]
+fn a_message_writes_the_attachment_of_its_socket_once() {
+    let host = MemoryHost::new();
+    host.set_var("DEV_TOKENS", "true");
+    let hub = host.agent::<HubAgent>("office");
+    let mut ada = hub.connect("?token=dev:ada");
+    assert_eq!(hub.attachment_writes(), 2, "when it is accepted, and by the connect hook");
+    ada.frames();
+    for message in [
+        json!({ "type": "ping" }),
+        frame("user_presence", json!("busy")),
+        frame("subscribe", json!({ "conversationId": "c1" })),
+        json!({ "type": "nonsense" }),
+    ] {
+        host.advance(Duration::from_secs(1));
+        let before = hub.attachment_writes();
+        ada.send_json(&message);
+        assert_eq!(ada.texts().len(), 1, "{message}");
+        assert_eq!(hub.attachment_writes() - before, 1, "{message}");
+    }
+}

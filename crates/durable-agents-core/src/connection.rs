@@ -60,6 +60,8 @@ impl<A: Agent> Connection<A> {
 
     /// Replaces its state and stores it in the socket's attachment, where it survives hibernation until the socket closes.
     ///
+    /// The attachment is written when the hook ends or waits, once for all that has changed: hibernation cannot come between.
+    ///
     /// # Errors
     /// - [`AttachmentError::TooLarge`]: nothing is written, the old state stays.
     /// - [`AttachmentError::Closed`]: the connection has ended.

@@ -11,6 +11,7 @@ use std::task::{self, Poll};
 use futures::future::LocalBoxFuture;
 
 use crate::error::{Error, Result, error};
+use crate::link;
 
 /// A hook panicked. Found by `error.downcast_ref::<PanicError>()`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -120,6 +121,11 @@ fn caught(panic: &(dyn Any + Send)) -> Error {
     .into()
 }
 
+/// Whether the author's code is running, behind the wall.
+pub(crate) fn is_inside() -> bool {
+    DEPTH.get() > 0
+}
+
 struct Inside;
 
 impl Inside {
@@ -132,6 +138,10 @@ impl Inside {
 impl Drop for Inside {
     fn drop(&mut self) {
         DEPTH.set(DEPTH.get().saturating_sub(1));
+        // Before anybody else has control, who might let the platform take the object out of memory; after a panic too.
+        if !is_inside() {
+            link::save_all();
+        }
     }
 }
 

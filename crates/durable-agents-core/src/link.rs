@@ -6,10 +6,11 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
-use crate::attachment::{Attachment, Flags};
+use crate::attachment::{Attachment, Flags, MAX_ATTACHMENT_BYTES};
 use crate::close;
 use crate::error::{AttachmentError, ConnectionError};
 use crate::farewell::Farewells;
+use crate::guard;
 use crate::host::{ReadyState, Socket, SocketError};
 use crate::lifecycle::Inbox;
 use crate::message::Payload;
@@ -33,6 +34,30 @@ pub(crate) enum Phase {
     Gone,
 }
 
+/// Whether what memory knows of a connection is in its attachment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Saved {
+    Yes,
+    /// It will be once the author's code gives control back.
+    Soon,
+    /// The platform refused when nobody was there to hear of it: whoever changes something next does.
+    Refused,
+}
+
+thread_local! {
+    /// Those that are to be saved soon.
+    static UNSAVED: RefCell<Vec<Rc<Link>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Writes the attachments that have changed since the author's code took control: once for each, whatever has changed how often.
+///
+/// Attachments outlast hibernation and nothing else, and hibernation comes between events only.
+pub(crate) fn save_all() {
+    for link in UNSAVED.take() {
+        link.save();
+    }
+}
+
 pub(crate) struct Link {
     socket: OnceCell<Rc<dyn Socket>>,
     phase: Cell<Phase>,
@@ -47,6 +72,9 @@ pub(crate) struct Link {
     // The state as the agent's own type, decoded at the first look.
     typed: RefCell<Option<Rc<dyn Any>>>,
     meter: RefCell<Option<String>>,
+    saved: Cell<Saved>,
+    // Size of the attachment without flags, state and meter, once somebody has asked.
+    bare_bytes: Cell<Option<usize>>,
     pub(crate) inbox: RefCell<Inbox>,
     // Told when it is no longer listed, and when a stream to it has ended.
     pub(crate) farewells: Farewells,
@@ -67,6 +95,8 @@ impl Link {
             state: RefCell::default(),
             typed: RefCell::default(),
             meter: RefCell::default(),
+            saved: Cell::new(Saved::Yes),
+            bare_bytes: Cell::new(None),
             inbox: RefCell::default(),
             farewells: Farewells::default(),
         }
@@ -95,7 +125,7 @@ impl Link {
     pub(crate) fn accepted(&self, socket: Rc<dyn Socket>) -> Result<(), AttachmentError> {
         let _ = self.socket.set(socket);
         self.phase.set(Phase::Opening);
-        self.store(self.flags.get(), self.state.borrow().as_deref(), self.meter.borrow().as_deref())
+        self.write(self.flags.get(), self.state.borrow().as_deref(), self.meter.borrow().as_deref())
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -121,6 +151,7 @@ impl Link {
 
     pub(crate) fn set_tags(&self, tags: Tags) {
         self.tags.replace(tags);
+        self.bare_bytes.set(None);
     }
 
     pub(crate) fn has_tag(&self, tag: &str) -> bool {
@@ -169,14 +200,14 @@ impl Link {
         self.flags.get()
     }
 
-    pub(crate) fn set_flags(&self, flags: Flags) -> Result<(), AttachmentError> {
+    pub(crate) fn set_flags(self: &Rc<Self>, flags: Flags) -> Result<(), AttachmentError> {
         self.store(flags, self.state.borrow().as_deref(), self.meter.borrow().as_deref())?;
         self.flags.set(flags);
         Ok(())
     }
 
     /// Notes that presence has taken note of its end. A socket that has gone cannot store it, and need not.
-    pub(crate) fn mark_departed(&self) {
+    pub(crate) fn mark_departed(self: &Rc<Self>) {
         let flags = Flags { departed: true, ..self.flags.get() };
         let _ = self.set_flags(flags);
         self.flags.set(flags);
@@ -188,7 +219,7 @@ impl Link {
     }
 
     /// Replaces that, in the attachment and in memory.
-    pub(crate) fn set_meter(&self, json: String) -> Result<(), AttachmentError> {
+    pub(crate) fn set_meter(self: &Rc<Self>, json: String) -> Result<(), AttachmentError> {
         if self.phase.get() == Phase::Gone {
             return Err(AttachmentError::Closed);
         }
@@ -210,8 +241,8 @@ impl Link {
         self.typed.replace(Some(typed));
     }
 
-    /// Replaces the state. Storage first: what is read back is never ahead of what survives.
-    pub(crate) fn set_state(&self, json: Option<String>, typed: Option<Rc<dyn Any>>) -> Result<(), AttachmentError> {
+    /// Replaces the state, unless there is no room for it: what is read back survives.
+    pub(crate) fn set_state(self: &Rc<Self>, json: Option<String>, typed: Option<Rc<dyn Any>>) -> Result<(), AttachmentError> {
         if self.phase.get() == Phase::Gone {
             return Err(AttachmentError::Closed);
         }
@@ -231,19 +262,62 @@ impl Link {
     pub(crate) fn close(&self, code: u16, reason: &str) -> Result<(), ConnectionError> {
         close::check(code, reason)?;
         let socket = self.socket.get().filter(|_| self.is_listed()).ok_or(ConnectionError::Closed)?;
+        // Its close hook may come after hibernation, and a socket that is closing need not take an attachment.
+        self.save();
         socket.close(Some(code), reason)?;
         self.closed_here.set(true);
         self.farewells.say();
         Ok(())
     }
 
-    fn store(&self, flags: Flags, state: Option<&str>, meter: Option<&str>) -> Result<(), AttachmentError> {
-        let bytes = Attachment::encode(flags, self.serial, &self.tags.borrow(), &self.uri, state, meter)?;
-        match self.socket.get() {
-            Some(socket) => Ok(socket.set_attachment(&bytes)?),
-            // Not accepted yet: it fits, and is written on accept.
-            None => Ok(()),
+    /// Sees to it that this comes into the attachment, or says why it cannot.
+    fn store(self: &Rc<Self>, flags: Flags, state: Option<&str>, meter: Option<&str>) -> Result<(), AttachmentError> {
+        let size_bytes = Attachment::size_bytes(self.bare_bytes()?, flags, state, meter);
+        if size_bytes > MAX_ATTACHMENT_BYTES {
+            return Err(AttachmentError::TooLarge { size_bytes, limit_bytes: MAX_ATTACHMENT_BYTES });
         }
+        // Not accepted yet: it fits, and is written on accept.
+        if self.socket.get().is_none() {
+            return Ok(());
+        }
+        match self.saved.get() {
+            Saved::Soon => Ok(()),
+            Saved::Yes if guard::is_inside() => {
+                self.saved.set(Saved::Soon);
+                UNSAVED.with_borrow_mut(|unsaved| unsaved.push(Rc::clone(self)));
+                Ok(())
+            }
+            Saved::Yes | Saved::Refused => self.write(flags, state, meter),
+        }
+    }
+
+    fn bare_bytes(&self) -> Result<usize, AttachmentError> {
+        if let Some(known) = self.bare_bytes.get() {
+            return Ok(known);
+        }
+        let bare = Attachment::encode(Flags::default(), self.serial, &self.tags.borrow(), &self.uri, None, None)?.len();
+        self.bare_bytes.set(Some(bare));
+        Ok(bare)
+    }
+
+    fn write(&self, flags: Flags, state: Option<&str>, meter: Option<&str>) -> Result<(), AttachmentError> {
+        let bytes = Attachment::encode(flags, self.serial, &self.tags.borrow(), &self.uri, state, meter)?;
+        if let Some(socket) = self.socket.get() {
+            socket.set_attachment(&bytes)?;
+        }
+        self.saved.set(Saved::Yes);
+        Ok(())
+    }
+
+    /// Writes what is to be saved soon, if anything is.
+    fn save(&self) {
+        if self.saved.get() != Saved::Soon {
+            return;
+        }
+        let written = self.write(self.flags.get(), self.state.borrow().as_deref(), self.meter.borrow().as_deref());
+        // One that has ended needs nothing any more.
+        let is_needed = self.is_listed();
+        self.saved.set(if written.is_err() && is_needed { Saved::Refused } else { Saved::Yes });
     }
 }
 
@@ -346,5 +420,127 @@ impl Links {
         for link in self.slots.borrow().iter().flatten() {
             visit(link);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Result;
+    use crate::guard::guard_sync;
+
+    #[derive(Default)]
+    struct Plug {
+        attachments: RefCell<Vec<Vec<u8>>>,
+        refuses: Cell<bool>,
+    }
+
+    impl Socket for Plug {
+        fn send(&self, _: &Payload<'_>) -> Result<(), SocketError> {
+            Ok(())
+        }
+
+        fn close(&self, _: Option<u16>, _: &str) -> Result<(), SocketError> {
+            Ok(())
+        }
+
+        fn ready_state(&self) -> ReadyState {
+            ReadyState::Open
+        }
+
+        fn attachment(&self) -> Option<Vec<u8>> {
+            self.attachments.borrow().last().cloned()
+        }
+
+        fn set_attachment(&self, bytes: &[u8]) -> Result<(), SocketError> {
+            if self.refuses.get() {
+                return Err(SocketError::Platform("no".to_owned()));
+            }
+            self.attachments.borrow_mut().push(bytes.to_vec());
+            Ok(())
+        }
+
+        fn key(&self) -> Option<u64> {
+            None
+        }
+
+        fn set_key(&self, _: u64) {}
+    }
+
+    fn plugged() -> (Rc<Link>, Rc<Plug>) {
+        let (link, plug) = (Rc::new(Link::planned("id".to_owned(), "https://h/".to_owned(), 7)), Rc::new(Plug::default()));
+        link.accepted(Rc::clone(&plug) as _).expect("fits");
+        (link, plug)
+    }
+
+    fn set(link: &Rc<Link>, json: &str) -> Result<(), AttachmentError> {
+        link.set_state(Some(json.to_owned()), None)
+    }
+
+    fn stored(plug: &Rc<Plug>) -> Option<String> {
+        Link::restored(Rc::clone(plug) as _).expect("ours").with_state(|state| state.map(str::to_owned))
+    }
+
+    #[test]
+    fn what_a_hook_changes_is_written_once_when_it_gives_control_back() {
+        let (link, plug) = plugged();
+        let outcome: Result<()> = guard_sync(|| {
+            for json in ["1", "2"] {
+                // A hook within a hook gives nothing back.
+                guard_sync(|| Ok(set(&link, json)?))?;
+                link.set_meter("{}".to_owned())?;
+            }
+            link.mark_departed();
+            assert_eq!(plug.attachments.borrow().len(), 1);
+            panic!("it writes what it had set")
+        });
+        assert!(outcome.is_err());
+        assert_eq!((plug.attachments.borrow().len(), stored(&plug).as_deref()), (2, Some("2")));
+        let restored = Link::restored(Rc::clone(&plug) as _).expect("ours");
+        assert!(restored.flags().departed && restored.with_meter(|meter| meter == Some("{}")));
+        // Who is in no hook writes at once.
+        set(&link, "3").expect("fits");
+        assert_eq!((plug.attachments.borrow().len(), stored(&plug).as_deref()), (3, Some("3")));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_at_once_and_changes_nothing() {
+        let (link, plug) = plugged();
+        let outcome = guard_sync(|| {
+            set(&link, "1")?;
+            let refused = set(&link, &format!("\"{}\"", "x".repeat(MAX_ATTACHMENT_BYTES)));
+            assert!(matches!(refused, Err(AttachmentError::TooLarge { .. })));
+            Ok(link.with_state(|state| state.map(str::to_owned)))
+        });
+        assert_eq!(outcome.expect("no panic").as_deref(), Some("1"));
+        assert_eq!(stored(&plug).as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn what_was_changed_before_closing_is_written_before() {
+        let (link, plug) = plugged();
+        let outcome: Result<()> = guard_sync(|| {
+            set(&link, "1")?;
+            link.close(1000, "")?;
+            assert_eq!(stored(&plug).as_deref(), Some("1"));
+            link.mark_departed();
+            Ok(())
+        });
+        outcome.expect("open");
+        // As it was accepted, before it closed, and because presence has taken note.
+        assert_eq!(plug.attachments.borrow().len(), 3);
+    }
+
+    #[test]
+    fn a_refusal_that_nobody_heard_is_heard_by_whoever_changes_something_next() {
+        let (link, plug) = plugged();
+        plug.refuses.set(true);
+        guard_sync(|| Ok(set(&link, "1")?)).expect("nobody hears of it");
+        let told = guard_sync(|| Ok(set(&link, "2")?)).expect_err("told");
+        assert!(matches!(told.downcast_ref(), Some(AttachmentError::Platform(_))), "{told}");
+        assert_eq!(link.with_state(|state| state.map(str::to_owned)).as_deref(), Some("1"));
+        plug.refuses.set(false);
+        guard_sync(|| Ok(set(&link, "3")?)).expect("fits");
+        assert_eq!(stored(&plug).as_deref(), Some("3"));
     }
 }

@@ -40,7 +40,8 @@
 //! ```
 //!
 //! # Cost
-//! Noting life writes the attachment at most once a second for each connection; answers by the platform cost nothing at all.
+//! Noting life writes the attachment at most once a second for each connection, together with whatever else of it the hook changes;
+//! answers by the platform cost nothing at all.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -175,7 +176,7 @@ impl<A: Agent> Context<A> {
     }
 }
 
-fn note_life(shell: &Shell, link: &Link) -> Result<(), AttachmentError> {
+fn note_life(shell: &Shell, link: &Rc<Link>) -> Result<(), AttachmentError> {
     let now_s = shell.host.now_ms().div_ceil(1_000);
     let mut meter = Meter::of(link);
     if meter.heard_s == now_s {

@@ -1,5 +1,7 @@
 //! What limits and liveness keep of one connection, beside the agent's own state in its attachment.
 
+use std::rc::Rc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::AttachmentError;
@@ -26,7 +28,7 @@ impl Meter {
     ///
     /// # Errors
     /// [`AttachmentError`].
-    pub(crate) fn store(&self, link: &Link) -> Result<(), AttachmentError> {
+    pub(crate) fn store(&self, link: &Rc<Link>) -> Result<(), AttachmentError> {
         let json = serde_json::to_string(self).map_err(|error| AttachmentError::Shape(error.to_string()))?;
         link.set_meter(json)
     }

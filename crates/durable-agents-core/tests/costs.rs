@@ -1,4 +1,4 @@
-//! What an event costs, in statements.
+//! What an event costs, in statements and in writes of attachments.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "agents and helpers of tests are part of the tests")]
 
@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use common::agent;
 use durable_agents_core::http::{Request, Response};
+use durable_agents_core::limits::{Limits, Rate};
 use durable_agents_core::resume::{ResumeLimits, ResumeLog};
 use durable_agents_core::testing::{MemoryHost, Object};
-use durable_agents_core::{Context, Result};
+use durable_agents_core::{Connection, Context, Message, Result};
 
 /// How many statements `act` takes.
 fn statements(object: &Object, act: impl FnOnce()) -> u64 {
@@ -78,4 +79,47 @@ fn a_logged_frame_is_one_statement_and_two_where_others_go_for_it() {
     // The first event after a wake looks at the tables as well.
     assert_eq!(append("five"), 3);
     assert_eq!(append("six"), 1);
+}
+
+#[test]
+fn an_attachment_is_written_once_until_a_hook_ends_or_waits() {
+    const LIMITS: Limits = Limits::new().messages(Rate::new(3, 1, Duration::from_secs(3_600)));
+    agent!(Counting: (), u32, ();
+        fn should_handle_message(&self, _: &Context<Self>, connection: &Connection<Self>, message: &Message) -> Result<bool> {
+            connection.note_life()?;
+            connection.update_state(|count| count.unwrap_or_default() + 1)?;
+            Ok(connection.enforce(&LIMITS, message)?)
+        }
+
+        async fn on_message(&self, cx: &Context<Self>, connection: &Connection<Self>, message: Message) -> Result<()> {
+            match message.as_text() {
+                Some("wait") => {
+                    connection.set_state(10)?;
+                    connection.set_state(20)?;
+                    cx.sleep(Duration::from_secs(1)).await;
+                    connection.update_state(|count| count.unwrap_or_default() + 1)?;
+                    connection.set_readonly(true)?;
+                }
+                _ => connection.send(connection.state()?.map(|count| count.to_string()).unwrap_or_default())?,
+            }
+            Ok(())
+        }
+    );
+    let host = MemoryHost::new();
+    let object = host.agent::<Counting>("a");
+    let mut client = object.connect("");
+    client.texts();
+    let mut writes = |text: &str, expected: &[&str]| {
+        let before = object.attachment_writes();
+        client.send(text);
+        host.advance(Duration::from_secs(1));
+        assert_eq!(client.texts(), expected, "{text}");
+        let written = object.attachment_writes() - before;
+        object.evict();
+        written
+    };
+    assert_eq!(writes("x", &["1"]), 1);
+    assert_eq!(writes("wait", &[]), 3);
+    assert_eq!(writes("x", &["22"]), 1, "all of it survived");
+    assert_eq!(writes("x", &[r#"{"error":"Too many messages"}"#]), 1);
 }

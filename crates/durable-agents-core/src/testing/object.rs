@@ -374,6 +374,11 @@ impl Object {
         self.slot.storage_calls.get()
     }
 
+    /// How often attachments of its sockets were written, over all its wakes.
+    pub fn attachment_writes(&self) -> u64 {
+        self.slot.attachment_writes.get()
+    }
+
     /// Lets the world come to rest, then drops the object's memory, as the platform does with an idle one.
     ///
     /// Sockets that hibernate stay, with their attachments; others are lost, and their clients see 1006. Panics if the object is

@@ -369,9 +369,7 @@ impl Socket for ServerEnd {
     }
 
     fn set_attachment(&self, bytes: &[u8]) -> Result<(), SocketError> {
-        if self.slot().is_none() {
-            return Err(SocketError::Closed);
-        }
+        let Some(slot) = self.slot() else { return Err(SocketError::Closed) };
         let cloned_bytes = bytes.len() + CLONE_BYTES;
         if cloned_bytes > MAX_CLONED_BYTES {
             return Err(SocketError::Platform(format!(
@@ -379,6 +377,7 @@ impl Socket for ServerEnd {
             )));
         }
         self.pipe.attachment.replace(Some(bytes.to_vec()));
+        slot.attachment_writes.set(slot.attachment_writes.get() + 1);
         Ok(())
     }
 

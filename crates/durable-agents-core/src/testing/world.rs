@@ -102,6 +102,7 @@ pub(super) struct Slot {
     outbox: RefCell<Vec<Effect>>,
     pub(super) crash_at: Cell<Option<CrashPoint>>,
     pub(super) storage_calls: Cell<u64>,
+    pub(super) attachment_writes: Cell<u64>,
     await_points: Cell<u64>,
     // Where the counters stood when `crash_at` was set.
     counted_from: Cell<(u64, u64)>,
@@ -277,6 +278,7 @@ impl World {
             outbox: RefCell::default(),
             crash_at: Cell::default(),
             storage_calls: Cell::default(),
+            attachment_writes: Cell::default(),
             await_points: Cell::default(),
             counted_from: Cell::default(),
         });
