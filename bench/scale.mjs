@@ -5,11 +5,13 @@ import { parseArgs } from "node:util";
 import { inRoot } from "../scripts/lib/paths.mjs";
 import { setUp } from "../scripts/lib/set-up.mjs";
 import { main, say, step } from "../scripts/lib/steps.mjs";
+import { aboutRun, circumstances } from "./lib/about.mjs";
 import { toCurves } from "./lib/curves.mjs";
+import { VARS, answeredAfter } from "./lib/exchanges.mjs";
 import { buildLoad, measureRuns } from "./lib/load.mjs";
 import { table } from "./lib/report.mjs";
 import { MODES } from "./lib/scenarios.mjs";
-import { SERVERS } from "./lib/servers.mjs";
+import { SERVERS, shippedServer } from "./lib/servers.mjs";
 import { quartiles } from "./lib/stats.mjs";
 import { withServers } from "./lib/with-servers.mjs";
 import { findWorkerd } from "./lib/workerd.mjs";
@@ -31,38 +33,47 @@ const CURVES = [
     axis: [10, 100, 1_000],
     at: (sockets) => ({ operation: { broadcast: { sockets, bytes: 100 } }, lanes: 1 }),
   },
+  {
+    name: "an answer in a session with n frames in its log, which keeps 4,096",
+    axis: [0, 1_000, 4_096, 8_192],
+    at: (frames) => ({ operation: { exchange: answeredAfter(frames) }, lanes: 1 }),
+    // The agent under test has no log.
+    of: [{ ...shippedServer("durable-agents", VARS), title: "Durable Agents" }],
+  },
 ];
 
 const { values: options } = parseArgs({ options: { short: { type: "boolean" }, only: { type: "string" } } });
-const { rounds, ...times } = MODES[options.short ? "short" : "full"].load;
+const mode = options.short ? "short" : "full";
+const times = { ...MODES[mode].load, rounds: Math.ceil(MODES[mode].load.rounds / 2) };
 const only = (options.only ?? "plain,durable-agents").split(",");
-const servers = SERVERS.filter(({ name }) => only.includes(name));
+const compared = SERVERS.filter(({ name }) => only.includes(name));
 
 await main(async () => {
   await setUp();
   await buildLoad();
-  for (const server of servers) await server.build();
-  const { program } = findWorkerd();
+  for (const server of [...compared, ...CURVES.flatMap(({ of }) => of ?? [])]) await server.build();
+  const workerd = findWorkerd();
+  const facts = await aboutRun(workerd, mode, times);
 
   const curves = [];
-  for (const { name, axis, at } of CURVES) {
+  for (const { name, axis, at, of: servers = compared } of CURVES) {
     const figures = Object.fromEntries(servers.map((server) => [server.name, []]));
     for (const point of axis) {
       // One server at a time: so many sockets to each of them are more than a process may have open.
       for (const server of servers)
         await step(`${name}: ${point}, ${server.title}`, () =>
-          withServers(program, [server], async (running) => {
+          withServers(workerd.program, [server], async (running) => {
             const slices = [];
             const runs = running.map((server) => ({ server, scenario: { name, ...at(point) } }));
-            await measureRuns(runs, { rounds: Math.ceil(rounds / 2), ...times }, (slice) => slices.push(slice));
+            await measureRuns(runs, times, (slice) => slices.push(slice));
             figures[server.name].push(quartiles(slices.map(({ server_cpu_ns, operations }) => server_cpu_ns / operations / 1e3)));
           }),
         );
     }
-    curves.push({ name, axis, figures });
+    curves.push({ name, axis, servers, figures });
   }
 
-  const sections = curves.map(({ name, axis, figures }) =>
+  const sections = curves.map(({ name, axis, servers, figures }) =>
     [
       `## ${name}`,
       "",
@@ -73,9 +84,9 @@ await main(async () => {
       "",
     ].join("\n"),
   );
-  const markdown = ["# What it costs beside what is merely there", "", ...sections].join("\n");
+  const markdown = ["# What it costs beside what is merely there", "", circumstances(facts), "", ...sections].join("\n");
   mkdirSync(inRoot("bench/results"), { recursive: true });
   writeFileSync(join(inRoot("bench/results"), "scale.md"), markdown);
-  writeFileSync(join(inRoot("bench/results"), "scale.svg"), toCurves(curves, servers));
+  writeFileSync(join(inRoot("bench/results"), "scale.svg"), toCurves(curves, compared));
   say(`\n${markdown}`);
 });

@@ -28,7 +28,7 @@ export function toCurves(curves, servers) {
 function plot({ name, axis, figures }, servers, left, top) {
   // An axis may begin at nothing, which has no logarithm.
   const along = axis.map((point) => Math.log10(Math.max(point, 10)));
-  const medians = servers.flatMap(({ name }) => figures[name].map(({ median }) => median));
+  const medians = Object.values(figures).flatMap((points) => points.map(({ median }) => median));
   const [low, high] = [Math.floor(Math.log10(Math.min(...medians))), Math.ceil(Math.log10(Math.max(...medians)))];
   const x = (value) => left + LEFT + ((value - along[0]) / (along.at(-1) - along[0])) * (WIDTH - LEFT - RIGHT);
   const y = (us) => top + HEIGHT - BOTTOM - ((Math.log10(us) - low) / (high - low || 1)) * (HEIGHT - TOP - BOTTOM);
@@ -44,7 +44,7 @@ function plot({ name, axis, figures }, servers, left, top) {
       (point, index) =>
         `<text x="${x(along[index]).toFixed(1)}" y="${top + HEIGHT - BOTTOM + 18}" text-anchor="middle">${point.toLocaleString("en")}</text>`,
     ),
-    ...servers.map(({ name }) => {
+    ...servers.filter(({ name }) => figures[name]).map(({ name }) => {
       const points = figures[name].map(({ median }, index) => `${x(along[index]).toFixed(1)},${y(median).toFixed(1)}`);
       return `<polyline points="${points.join(" ")}" fill="none" stroke="${COLORS[name] ?? "#888"}" stroke-width="2"/>`;
     }),

@@ -64,6 +64,12 @@ function ask(content) {
 
 const answered = (content) => session({ opening: [START], turns: [ask(content)] });
 
+/** An answer to somebody whose session has logged at least so many frames before. */
+export const answeredAfter = (frames) => {
+  const long = ask(LONG);
+  return session({ opening: [START, ...repeated(Math.ceil(frames / long.frames.length), long)], turns: [ask(HELLO)] });
+};
+
 const world = (exchange) => ({
   path: "/ws?user=00000000-0000-4000-{slice}-{lane}",
   greeting: [{ type: "status" }],

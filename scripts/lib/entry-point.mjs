@@ -24,13 +24,26 @@ function classesIn(bindings) {
 /** Durable Objects are what the platform constructs; other classes come from functions. */
 const isDurableObject = ({ body }) => /^ {4}constructor\(\w+, \w+\) \{$/m.test(body);
 
-/** What wasm-bindgen wrote, with the guard for everybody, and without classes that nobody can construct and nothing mentions. */
+/**
+ * What wasm-bindgen wrote, with the guard for everybody, long strings written at once, and without classes that nobody can construct
+ * and nothing mentions.
+ */
 export function exposed(bindings) {
-  const guard = "function __wbg_call_guard(";
-  if (!bindings.includes(`\n${guard}`)) throw new Error("wasm-bindgen has changed: there is no __wbg_call_guard");
   return classesIn(bindings)
     .filter(({ body }) => !/^ {4}constructor\(/m.test(body))
-    .reduce(withoutClass, bindings.replace(`\n${guard}`, `\nexport ${guard}`));
+    .reduce(withoutClass, withLongStrings(changed(bindings, "\nfunction __wbg_call_guard(", "\nexport function __wbg_call_guard(")));
+}
+
+/** The loop over the characters of a string is for short ones: a megabyte takes it a millisecond, and `TextEncoder` a tenth of that. */
+function withLongStrings(bindings) {
+  const name = "function passStringToWasm0(arg, malloc, realloc) {\n";
+  const isWhole = "    if (realloc === undefined";
+  return bindings.includes(name) ? changed(bindings, name + isWhole, `${name}${isWhole} || arg.length > 384`) : bindings;
+}
+
+function changed(bindings, from, to) {
+  if (!bindings.includes(from)) throw new Error(`wasm-bindgen has changed: there is no ${JSON.stringify(from)}`);
+  return bindings.replace(from, to);
 }
 
 function withoutClass(bindings, { name, text }) {

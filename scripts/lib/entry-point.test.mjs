@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { entryPoint } from "./entry-point.mjs";
+import { entryPoint, exposed } from "./entry-point.mjs";
 
 const CLASS = "export class Counter {\n    constructor(state, env) {\n    }\n}\n";
 
@@ -20,6 +20,15 @@ test("objects of the framework take their messages by its own JavaScript", () =>
 test("an event that wasm-bindgen had to call otherwise is exported under its own name", () => {
   const text = entryPoint("function fetch2(request, env, context) {\n}\nexport { fetch2 as fetch }\n");
   assert.match(text, /^export default \{ fetch: wasm\.fetch \};$/m);
+});
+
+test("the guard is there for everybody, and long strings are written at once", () => {
+  const pass = "function passStringToWasm0(arg, malloc, realloc) {\n    if (realloc === undefined) {\n    }\n}\n";
+  const text = exposed(`\nfunction __wbg_call_guard() {\n}\n${pass}`);
+  assert.match(text, /^export function __wbg_call_guard\(\)/m);
+  assert.match(text, /^ {4}if \(realloc === undefined \|\| arg\.length > 384\) \{$/m);
+  assert.throws(() => exposed(pass), /there is no .*__wbg_call_guard/);
+  assert.throws(() => exposed(`\nfunction __wbg_call_guard() {\n}\n${pass.replace("undefined", "null")}`), /there is no .*passStringToWasm0/);
 });
 
 test("a function that is no event makes the worker a class", () => {
