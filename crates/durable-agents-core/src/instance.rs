@@ -138,6 +138,13 @@ impl<A: Agent> Instance<A> {
         Ok((self.agent()?, self.context(origin)))
     }
 
+    /// What a hook about a connection begins with.
+    fn parts_with(self: &Rc<Self>, link: Rc<Link>) -> Result<(Rc<A>, Context<A>, Connection<A>)> {
+        let (agent, cx) = self.parts(Some(&link))?;
+        let connection = self.connection(link);
+        Ok((agent, cx, connection))
+    }
+
     /// The state, after setting the initial state if need be.
     pub(crate) fn state(self: &Rc<Self>) -> Result<Option<Stored<A::State>>, StateError> {
         match &*self.state.borrow() {
@@ -232,23 +239,28 @@ macro_rules! hook {
         if !A::HOOKS.contains(Hooks::$hook) {
             return Hook::default($default);
         }
-        let link: Rc<Link> = $link;
-        let ($agent, $cx) = match $self.parts(Some(&link)) {
+        let parts = match $self.parts_with($link) {
             Ok(parts) => parts,
             Err(error) => return Hook::failed(error),
         };
-        let $connection = $self.connection(link);
-        guard(async move { $body.await })
+        guard(async move {
+            // In one piece, so that the future has one thing to let go of, whichever way it ends.
+            let ($agent, $cx, $connection) = &parts;
+            $body.await
+        })
     }};
     ($self:ident, $hook:ident or $default:expr, |$agent:ident, $cx:ident| $body:expr) => {{
         if !A::HOOKS.contains(Hooks::$hook) {
             return Hook::default($default);
         }
-        let ($agent, $cx) = match $self.parts(None) {
+        let parts = match $self.parts(None) {
             Ok(parts) => parts,
             Err(error) => return Hook::failed(error),
         };
-        guard(async move { $body.await })
+        guard(async move {
+            let ($agent, $cx) = &parts;
+            $body.await
+        })
     }};
 }
 
@@ -275,41 +287,43 @@ impl<A: Agent> Entity for Instance<A> {
         }
         Hook::begin(|| {
             let (agent, cx) = self.parts(None)?;
-            let cx = Context { trace, ..cx };
+            let parts = (agent, Context { trace, ..cx });
             let props = props.map(|json| decode::<A::Props>(&json)).transpose();
             let props = props.map_err(|wrong| error!("props: {wrong}"))?;
-            Ok(Box::pin(async move { agent.on_start(&cx, props).await }))
+            Ok(Box::pin(async move {
+                let (agent, cx) = &parts;
+                agent.on_start(cx, props).await
+            }))
         })
     }
 
     fn on_request(self: Rc<Self>, request: Request) -> Hook<Response> {
-        hook!(self, ON_REQUEST or not_implemented(), |agent, cx| agent.on_request(&cx, request))
+        hook!(self, ON_REQUEST or not_implemented(), |agent, cx| agent.on_request(cx, request))
     }
 
     fn on_connect(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<()> {
-        hook!(self, ON_CONNECT or (), link, |agent, cx, connection| agent.on_connect(&cx, &connection, &request))
+        hook!(self, ON_CONNECT or (), link, |agent, cx, connection| agent.on_connect(cx, connection, &request))
     }
 
     fn should_handle_message(self: Rc<Self>, link: &Rc<Link>, message: &Message) -> Result<bool> {
         if !A::HOOKS.contains(Hooks::SHOULD_HANDLE_MESSAGE) {
             return Ok(true);
         }
-        let (agent, cx) = self.parts(Some(link))?;
-        let connection = self.connection(Rc::clone(link));
+        let (agent, cx, connection) = self.parts_with(Rc::clone(link))?;
         guard_sync(|| agent.should_handle_message(&cx, &connection, message))
     }
 
     fn on_message(self: Rc<Self>, link: Rc<Link>, message: Message) -> Hook<()> {
-        hook!(self, ON_MESSAGE or (), link, |agent, cx, connection| agent.on_message(&cx, &connection, message))
+        hook!(self, ON_MESSAGE or (), link, |agent, cx, connection| agent.on_message(cx, connection, message))
     }
 
     fn on_close(self: Rc<Self>, link: Rc<Link>, close: Close) -> Hook<()> {
-        hook!(self, ON_CLOSE or (), link, |agent, cx, connection| agent.on_close(&cx, &connection, &close))
+        hook!(self, ON_CLOSE or (), link, |agent, cx, connection| agent.on_close(cx, connection, &close))
     }
 
     fn on_connection_error(self: Rc<Self>, link: Rc<Link>, error: Error) -> Hook<()> {
         hook!(self, ON_CONNECTION_ERROR or (), link, |agent, cx, connection| {
-            agent.on_connection_error(&cx, &connection, &error)
+            agent.on_connection_error(cx, connection, &error)
         })
     }
 
@@ -318,24 +332,24 @@ impl<A: Agent> Entity for Instance<A> {
         if self.agent.borrow().is_none() {
             return Hook::default(());
         }
-        hook!(self, ON_ERROR or (), |agent, cx| agent.on_error(&cx, &error))
+        hook!(self, ON_ERROR or (), |agent, cx| agent.on_error(cx, &error))
     }
 
     fn connection_tags(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<Vec<String>> {
         hook!(self, CONNECTION_TAGS or Vec::new(), link, |agent, cx, connection| {
-            agent.connection_tags(&cx, &connection, &request)
+            agent.connection_tags(cx, connection, &request)
         })
     }
 
     fn sends_protocol_messages(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<bool> {
         hook!(self, SHOULD_SEND_PROTOCOL_MESSAGES or true, link, |agent, cx, connection| {
-            agent.should_send_protocol_messages(&cx, &connection, &request)
+            agent.should_send_protocol_messages(cx, connection, &request)
         })
     }
 
     fn is_readonly(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<bool> {
         hook!(self, SHOULD_CONNECTION_BE_READONLY or false, link, |agent, cx, connection| {
-            agent.should_connection_be_readonly(&cx, &connection, &request)
+            agent.should_connection_be_readonly(cx, connection, &request)
         })
     }
 
@@ -368,7 +382,7 @@ impl<A: Agent> Entity for Instance<A> {
     }
 
     fn has_scope(self: Rc<Self>, link: Rc<Link>, scope: &'static str) -> Hook<bool> {
-        hook!(self, HAS_SCOPE or false, link, |agent, cx, connection| agent.has_scope(&cx, &connection, scope))
+        hook!(self, HAS_SCOPE or false, link, |agent, cx, connection| agent.has_scope(cx, connection, scope))
     }
 
     fn call(self: Rc<Self>, row: usize, caller: Caller, args: Args) -> Hook<Answer> {

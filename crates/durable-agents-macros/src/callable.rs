@@ -84,6 +84,8 @@ fn callable_row(callable: &Callable) -> TokenStream {
     quote! {
         ::durable_agents::rpc::Callable::new(#wire_name, |#event: ::durable_agents::rpc::Call<Self>| {
             ::std::boxed::Box::pin(async move {
+                // In one piece, so that the future has one thing to let go of.
+                let #event = &#event;
                 #take
                 #answer
             })
@@ -124,6 +126,7 @@ fn handler_row(callback: &Callback) -> TokenStream {
             name: #name,
             run: |task: ::durable_agents::task::Task<Self>| {
                 ::std::boxed::Box::pin(async move {
+                    let task = &task;
                     #read
                     task.agent.#ident(#context #payload #run) #wait ?;
                     ::core::result::Result::Ok(())
