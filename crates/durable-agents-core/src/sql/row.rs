@@ -103,6 +103,8 @@ impl<'de> MapAccess<'de> for RowDeserializer<'_> {
 impl<'de> SeqAccess<'de> for RowDeserializer<'_> {
     type Error = Error;
 
+    // Compiled once for each type of value, not once more for each place in each tuple.
+    #[inline(never)]
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         let (Some(column), Some(value)) = (self.columns.get(self.next), self.values.next()) else { return Ok(None) };
         self.next += 1;
@@ -116,11 +118,12 @@ struct ValueDeserializer<'a> {
     value: SqlValue,
 }
 
-impl ValueDeserializer<'_> {
-    fn wrong(&self, reason: impl fmt::Display) -> Error {
-        Error::custom(format_args!("column {}: {reason}", self.column))
-    }
+#[cold]
+fn in_column(column: &str, reason: &dyn fmt::Display) -> Error {
+    Error::custom(format_args!("column {column}: {reason}"))
+}
 
+impl ValueDeserializer<'_> {
     fn integer<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         // Whole numbers come back as floating point where the platform has only one kind of number.
         let integer = match self.value {
@@ -130,14 +133,15 @@ impl ValueDeserializer<'_> {
             _ => return self.any(visitor),
         };
         if integer.unsigned_abs() > MAX_SAFE_INTEGER.unsigned_abs() {
-            return Err(self.wrong(format_args!("integer {integer} is beyond ±{MAX_SAFE_INTEGER}, store it as text")));
+            return Err(in_column(
+                self.column,
+                &format_args!("integer {integer} is beyond ±{MAX_SAFE_INTEGER}, store it as text"),
+            ));
         }
-        let column = self.column;
-        visitor.visit_i64(integer).map_err(|error: Error| Error::custom(format_args!("column {column}: {error}")))
+        visitor.visit_i64(integer).map_err(|error: Error| in_column(self.column, &error))
     }
 
     fn any<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let column = self.column;
         let read = match self.value {
             SqlValue::Null => visitor.visit_unit(),
             SqlValue::Integer(integer) => visitor.visit_i64(integer),
@@ -145,7 +149,7 @@ impl ValueDeserializer<'_> {
             SqlValue::Text(text) => visitor.visit_string(text),
             SqlValue::Blob(bytes) => visitor.visit_byte_buf(bytes),
         };
-        read.map_err(|error: Error| Error::custom(format_args!("column {column}: {error}")))
+        read.map_err(|error: Error| in_column(self.column, &error))
     }
 }
 
@@ -165,9 +169,12 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'_> {
             // An untyped reader gets whole numbers as such. Beyond the safe range nobody can tell a rounded integer from a large
             // real number, and it has not said which it wants.
             SqlValue::Real(real) if real.fract() == 0.0 && real.abs() <= SAFE => self.integer(visitor),
-            SqlValue::Real(real) if real.abs() > SAFE && real.is_finite() => Err(self.wrong(format_args!(
-                "{real} is beyond ±{MAX_SAFE_INTEGER} and may be a rounded integer: read it as f64, or store it as text"
-            ))),
+            SqlValue::Real(real) if real.abs() > SAFE && real.is_finite() => Err(in_column(
+                self.column,
+                &format_args!(
+                    "{real} is beyond ±{MAX_SAFE_INTEGER} and may be a rounded integer: read it as f64, or store it as text"
+                ),
+            )),
             _ => self.any(visitor),
         }
     }
@@ -211,7 +218,7 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'_> {
     fn deserialize_enum<V: Visitor<'de>>(self, _: &str, _: &[&str], visitor: V) -> Result<V::Value, Error> {
         match self.value {
             SqlValue::Text(text) => visitor.visit_enum(text.into_deserializer()),
-            _ => Err(self.wrong("a variant's name was expected")),
+            _ => Err(in_column(self.column, &"a variant's name was expected")),
         }
     }
 
