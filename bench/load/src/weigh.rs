@@ -23,12 +23,14 @@ pub(crate) async fn weigh(weighing: &Weighing) -> Result<()> {
     let mut open: Vec<Vec<Client>> = weighing.servers.iter().map(|_| Vec::new()).collect();
     let mut looks = Vec::with_capacity(2);
     for count in [weighing.warm_up, weighing.count] {
+        let mut memory = Vec::with_capacity(open.len());
         for (server, open) in weighing.servers.iter().zip(&mut open) {
             gather(server, weighing.what, count, open).await.with_context(|| server.name.clone())?;
+            // Each as long after its own last answer: one that has waited for others has tidied up more.
+            sleep(SETTLING).await;
+            memory.push(private_bytes(server.pid)?);
         }
-        sleep(SETTLING).await;
-        let memory: Result<Vec<f64>> = weighing.servers.iter().map(|server| private_bytes(server.pid)).collect();
-        looks.push(memory?);
+        looks.push(memory);
     }
     let [before, after] = looks.as_slice() else { return Ok(()) };
     for (server, (before, after)) in weighing.servers.iter().zip(before.iter().zip(after)) {

@@ -15,12 +15,13 @@ const MAX_KEPT_BYTES = 1024 * 1024;
  * to `end` in the request's URL, which was taken last. If that is rejected, `again(error, spare, env, binding, name)` goes on, with a
  * request that has not been used or `undefined`.
  *
- * Returns `undefined`, and has done nothing, if the request has one of the headers `internal`.
+ * Returns `undefined`, and has done nothing, if the request has one of the headers `internal`, or if its URL is not ASCII, as it can be
+ * when a client did not encode it: places in its bytes are none in the string then.
  */
 export function hand_over(env, binding, start, end, request, internal, again) {
+  if (taken !== message.length) return undefined;
   const { headers } = request;
   for (const header of internal) if (headers.has(header)) return undefined;
-  // A URL is ASCII, so places in its bytes are places in the string.
   const name = message.slice(start, end);
   const namespace = env[binding];
   const stub = namespace.get(namespace.idFromName(name));
