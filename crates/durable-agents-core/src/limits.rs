@@ -27,8 +27,8 @@
 //! An agent with a protocol of its own asks [`Connection::admit`] and answers in its own words.
 //!
 //! # Cost
-//! Each message writes the attachment once, whatever else of it the hook changes: in the platform's memory, nothing on disk. Answers that the platform gives by itself (see
-//! [liveness](crate::liveness)) are not counted, because the agent does not see them.
+//! Each message writes the attachment once, whatever else of it the hook changes: in the platform's memory, nothing on disk. Answers
+//! that the platform gives by itself (see [liveness](crate::liveness)) are not counted, because the agent does not see them.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Header fields, as a list.
 //!
 //! Requests and answers have a handful of them. A list is quicker to make and to look through than the hash map of the [`http`]
-//! crate, and its code is 11 KB of wasm less; names that come from the platform stay text, which saves another 12 KB for telling
+//! crate, and its code is 8 KB of wasm less; names that come from the platform stay text, which saves another 12 KB for telling
 //! which standard name each is.
 
 use std::fmt;
