@@ -222,3 +222,22 @@ fn address(bytes: &[u8]) -> u32 {
 fn length(bytes: &[u8]) -> u32 {
     bytes.len() as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_equal;
+
+    #[test]
+    fn two_texts_are_equal_only_if_every_byte_is() {
+        for length in 0..20 {
+            let one: Vec<u8> = (0..length).collect();
+            assert!(is_equal(&one, &one.clone()), "{length}");
+            for place in 0..one.len() {
+                let mut other = one.clone();
+                other[place] ^= 0x80;
+                assert!(!is_equal(&one, &other), "{length} {place}");
+                assert!(!is_equal(&one, &one[..place]), "{length} {place}");
+            }
+        }
+    }
+}
