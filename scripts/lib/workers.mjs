@@ -14,7 +14,7 @@ export const oneAgent = {
   name: "a worker with one agent",
   crateDir: inRoot("bench/agent"),
   outDir: inRoot("bench/agent/build"),
-  budgetKb: 177,
+  budgetKb: 174,
 };
 
 /** Agents made for the tests inside workerd. */

@@ -4,7 +4,6 @@
 
 use durable_agents::prelude::*;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// Sends back, broadcasts, adds, and shares a small state.
 #[derive(Debug, Default)]
@@ -15,6 +14,13 @@ pub struct BenchAgent;
 pub struct Shared {
     count: u64,
     text: String,
+}
+
+/// The answer to a request.
+#[derive(Debug, Serialize)]
+struct Health {
+    ok: bool,
+    agent: &'static str,
 }
 
 #[agent]
@@ -34,7 +40,7 @@ impl Agent for BenchAgent {
     }
 
     async fn on_request(&self, _: &Context<Self>, _: Request) -> Result<Response> {
-        Ok(Response::json(&json!({"ok": true, "agent": "bench-agent"}))?)
+        Ok(Response::json(&Health { ok: true, agent: "bench-agent" })?)
     }
 }
 
