@@ -25,19 +25,17 @@ impl Url {
                 ([origin, slash, text].concat(), origin.len())
             }
         };
-        let end = text.find('#').unwrap_or(text.len());
-        let rest = text.get(authority..end).unwrap_or_default();
-        let path = authority + rest.find(['/', '?']).unwrap_or(rest.len());
-        let query = text.get(path..end).and_then(|rest| rest.find('?')).map(|at| path + at);
-        Self { text, path, query, end }
+        let path = start_of_path(&text, authority);
+        let end_of_path = end_of_path(&text, path);
+        let end = find(&text, end_of_path, |byte| byte == b'#');
+        Self { text, path, query: (end > end_of_path).then_some(end_of_path), end }
     }
 
     /// The path of a complete URL, still percent-encoded, without a copy of anything; empty if there is none.
     pub fn path_of(url: &str) -> &str {
-        let rest = authority_of(url).and_then(|authority| url.get(authority..)).unwrap_or_default();
-        let end = rest.find(['?', '#']).unwrap_or(rest.len());
-        let path = rest.get(..end).unwrap_or_default();
-        path.find('/').and_then(|start| path.get(start..)).unwrap_or_default()
+        let Some(authority) = authority_of(url) else { return "" };
+        let path = start_of_path(url, authority);
+        url.get(path..end_of_path(url, path)).unwrap_or_default()
     }
 
     /// All of it.
@@ -76,8 +74,27 @@ impl Url {
 
 /// Where the host begins in a URL that has a scheme.
 fn authority_of(text: &str) -> Option<usize> {
+    // Nearly all.
+    if let Some(scheme) = ["https://", "http://"].into_iter().find(|scheme| text.starts_with(scheme)) {
+        return Some(scheme.len());
+    }
     let (scheme, rest) = text.split_once(':')?;
     (rest.starts_with("//") && !scheme.contains(['/', '?', '#'])).then_some(scheme.len() + "://".len())
+}
+
+fn start_of_path(text: &str, authority: usize) -> usize {
+    find(text, authority, |byte| matches!(byte, b'/' | b'?' | b'#'))
+}
+
+fn end_of_path(text: &str, path: usize) -> usize {
+    find(text, path, |byte| matches!(byte, b'?' | b'#'))
+}
+
+/// Where the first such byte from `start` on is, or the end. Every request is looked at, and `str::find` takes several times as long for
+/// a text as short as a URL.
+fn find(text: &str, start: usize, is_wanted: impl Fn(u8) -> bool) -> usize {
+    let rest = text.as_bytes().get(start..).unwrap_or_default();
+    start + rest.iter().position(|&byte| is_wanted(byte)).unwrap_or(rest.len())
 }
 
 impl fmt::Debug for Url {

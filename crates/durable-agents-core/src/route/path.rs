@@ -1,5 +1,7 @@
 //! Paths and names.
 
+use std::iter;
+
 use super::Route;
 
 /// A Durable Object binding that a path may name.
@@ -48,9 +50,9 @@ pub(super) enum Found<'p> {
 }
 
 pub(super) fn find<'p>(path: &'p str, prefix: &str, bindings: &'p [Binding], default_binding: Option<&'p str>) -> Found<'p> {
-    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    let mut segments = segments(path).filter(|segment| !segment.is_empty());
     // An empty segment of the prefix equals none of the path's.
-    if !prefix.split('/').all(|part| segments.next() == Some(part)) {
+    if !self::segments(prefix).all(|part| segments.next() == Some(part)) {
         return Found::Elsewhere;
     }
     let Some(class) = segments.next() else { return Found::Elsewhere };
@@ -62,6 +64,17 @@ pub(super) fn find<'p>(path: &'p str, prefix: &str, bindings: &'p [Binding], def
         (None, Some(_), None) => Found::UnknownClass,
         (None, None, None) => Found::Elsewhere,
     }
+}
+
+/// What is between slashes. Every request is looked at, and `str::split` takes several times as long for a text as short as a path.
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(path);
+    iter::from_fn(move || {
+        let text = rest?;
+        let end = text.bytes().position(|byte| byte == b'/');
+        rest = end.and_then(|end| text.get(end + 1..));
+        text.get(..end.unwrap_or(text.len()))
+    })
 }
 
 /// What follows the instance's name in a path that [`match_path`] matched: `history` in `/agents/chat-agent/lobby/history`.
@@ -89,18 +102,23 @@ fn split(path: &str) -> (&str, &str) {
 ///
 /// Other letters than ASCII's stay as they are: no URL has them, and the tables of their cases are large.
 pub fn kebab(name: &str) -> String {
-    if !name.contains(|letter: char| letter.is_ascii_lowercase()) && name.contains(|letter: char| letter.is_ascii_uppercase()) {
-        return name.to_ascii_lowercase().replace('_', "-");
-    }
+    let has = |is_wanted: fn(&u8) -> bool| name.as_bytes().iter().any(is_wanted);
+    let is_loud = has(u8::is_ascii_uppercase) && !has(u8::is_ascii_lowercase);
     let mut kebab = String::with_capacity(name.len() + 4);
-    for letter in name.chars() {
-        if letter.is_ascii_uppercase() {
+    // A dash at the beginning and one at the end are dropped.
+    for (place, letter) in name.char_indices() {
+        if !is_loud && place == 0 && letter == '-' {
+            continue;
+        }
+        if !is_loud && place > 0 && letter.is_ascii_uppercase() {
             kebab.push('-');
         }
-        kebab.push(letter.to_ascii_lowercase());
+        kebab.push(if letter == '_' { '-' } else { letter.to_ascii_lowercase() });
     }
-    let kebab = kebab.strip_prefix('-').unwrap_or(&kebab).replace('_', "-");
-    kebab.strip_suffix('-').unwrap_or(&kebab).to_owned()
+    if !is_loud && kebab.ends_with('-') {
+        kebab.pop();
+    }
+    kebab
 }
 
 #[cfg(test)]
