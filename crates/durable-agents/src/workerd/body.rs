@@ -17,8 +17,9 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys;
 
 use super::convert::{bytes_of, host_error, message_of};
+use super::glue::{self, Head, Known};
 use super::outgoing::stream_to_js;
-use super::{glue, sys};
+use super::sys;
 
 /// A body that says it is no longer than this is read in one piece, which takes one wait instead of one for each chunk.
 const MAX_PIECE_BYTES: usize = 1024 * 1024;
@@ -28,21 +29,16 @@ const MAX_SHORT_BYTES: usize = 16 * 1024;
 
 /// A request from the platform. Its headers and body stay there until somebody asks.
 pub(super) fn request_from_js(request: web_sys::Request) -> Request {
-    let (method, url, upgrade) = glue::with_head(&request, |head| {
-        let mut lines = head.splitn(3, '\n');
-        let mut line = || lines.next().unwrap_or_default();
-        (method_of(line()), Url::parse(line()), line().to_owned())
-    });
+    let head = glue::head(&request);
+    let (url, method, upgrade) = match head {
+        Some(Head { url, method, upgrade }) => (url, method, upgrade),
+        None => (Url::parse(&request.url()), Known::Unusual, Known::Unusual),
+    };
+    let method = match method {
+        Known::Usual(method) => method,
+        Known::Unusual => Method::from_bytes(request.method().as_bytes()).unwrap_or_default(),
+    };
     Request::from_source(method, url, Box::new(JsRequest { request, headers: OnceCell::new(), upgrade, taken: false }))
-}
-
-fn method_of(name: &str) -> Method {
-    match name {
-        // Nearly all.
-        "GET" => Method::GET,
-        "POST" => Method::POST,
-        _ => Method::from_bytes(name.as_bytes()).unwrap_or_default(),
-    }
 }
 
 /// A request for another object: the platform's own, if this is one, so that its body never comes through here.
@@ -159,8 +155,8 @@ fn with_template<T>(
 struct JsRequest {
     request: web_sys::Request,
     headers: OnceCell<web_sys::Headers>,
-    // The header that every request is asked for; empty if it is not there.
-    upgrade: String,
+    // The header that every request is asked for.
+    upgrade: Known<Option<&'static str>>,
     taken: bool,
 }
 
@@ -176,8 +172,10 @@ impl JsRequest {
 
 impl RequestSource for JsRequest {
     fn header(&self, name: &str) -> Option<String> {
-        if name.eq_ignore_ascii_case(header::UPGRADE.as_str()) {
-            return Some(self.upgrade.clone()).filter(|value| !value.is_empty());
+        if let Known::Usual(upgrade) = self.upgrade
+            && name.eq_ignore_ascii_case(header::UPGRADE.as_str())
+        {
+            return upgrade.map(str::to_owned);
         }
         self.headers().get(name).ok().flatten()
     }

@@ -1,8 +1,9 @@
 //! Functions of ours that run as JavaScript: see `glue.js`.
 
 use std::cell::RefCell;
-use std::ops::Range;
+use std::ops::{BitOr, Range};
 
+use durable_agents_core::http::{Method, Url};
 use durable_agents_core::{Data, Message};
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
@@ -25,9 +26,6 @@ extern "C" {
 
     #[wasm_bindgen(catch)]
     pub(crate) fn namespaces(env: &JsValue) -> Result<String, JsValue>;
-
-    #[wasm_bindgen(catch)]
-    fn head_of(request: &web_sys::Request) -> Result<String, JsValue>;
 
     #[wasm_bindgen(catch)]
     fn take_head(request: &web_sys::Request) -> Result<f64, JsValue>;
@@ -80,15 +78,19 @@ thread_local! {
 
 /// The memory in which JavaScript leaves a message. It keeps the value too: what goes out is often what has just come in.
 struct Lent {
-    room: Vec<u8>,
+    room: Box<Room>,
     // What `take` has answered: how long a text is in bytes of UTF-8, -1 less the length of what is no text, or NaN.
     taken: f64,
 }
 
+/// JavaScript writes words of four bytes.
+#[repr(align(4))]
+struct Room([u8; ROOM_BYTES]);
+
 impl Lent {
     fn new() -> Self {
-        let room = vec![0; ROOM_BYTES];
-        lend_at(&wasm_bindgen::memory(), address(&room), length(&room));
+        let room = Box::new(Room([0; ROOM_BYTES]));
+        lend_at(&wasm_bindgen::memory(), address(&room.0), length(&room.0));
         Self { room, taken: f64::NAN }
     }
 
@@ -97,27 +99,29 @@ impl Lent {
         let taken = (!self.taken.is_nan()).then_some(self.taken as i32)?;
         match usize::try_from(taken) {
             Ok(length) => Some(Message::Text(self.text(length)?.to_owned())),
-            Err(_) => Some(Message::Binary(self.room.get(..usize::try_from(-1 - taken).ok()?)?.to_vec())),
+            Err(_) => Some(Message::Binary(self.room.0.get(..usize::try_from(-1 - taken).ok()?)?.to_vec())),
         }
     }
 
     fn text(&self, length: usize) -> Option<&str> {
-        str::from_utf8(self.room.get(..length)?).ok()
+        str::from_utf8(self.room.0.get(..length)?).ok()
     }
 
     /// Whether `bytes` are those of the message; `taken` is what `take` would answer for them.
     fn has(&self, bytes: &[u8], taken: f64) -> bool {
         #[allow(clippy::float_cmp, reason = "whole numbers")]
         let is_as_long = taken == self.taken;
-        is_as_long && self.room.get(..bytes.len()).is_some_and(|room| is_equal(room, bytes))
+        is_as_long && self.room.0.get(..bytes.len()).is_some_and(|room| is_equal(room, bytes))
     }
 }
 
-/// Whether both are the same, eight bytes at a time: wasm's own comparison takes one after the other.
+/// Whether both are the same, eight bytes at a time: wasm's own comparison takes one after the other. To the end, as what is as long as
+/// the message nearly always is the message.
 fn is_equal(one: &[u8], other: &[u8]) -> bool {
     let ((ones, rest), (others, other_rest)) = (one.as_chunks::<8>(), other.as_chunks());
-    let equal = |(one, other): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*one) == u64::from_ne_bytes(*other);
-    one.len() == other.len() && ones.iter().zip(others).all(equal) && rest == other_rest
+    let difference = |(one, other): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*one) ^ u64::from_ne_bytes(*other);
+    let differences = ones.iter().zip(others).map(difference).fold(0, BitOr::bitor);
+    one.len() == other.len() && differences == 0 && rest == other_rest
 }
 
 /// Lends JavaScript the memory for messages on their way in, once.
@@ -139,15 +143,45 @@ pub(crate) fn received(message: &JsValue) -> Option<Message> {
     taken(take(message).ok()?)
 }
 
-/// Calls `read` with method, URL and `upgrade` of a request, one to a line, empty if they are not there.
-pub(crate) fn with_head<T>(request: &web_sys::Request, read: impl FnOnce(&str) -> T) -> T {
-    with_taken(
-        || take_head(request),
-        |head| match head {
-            Some(head) => read(head),
-            None => read(&head_of(request).unwrap_or_default()),
-        },
-    )
+/// What every request is asked for.
+pub(crate) struct Head {
+    pub(crate) url: Url,
+    pub(crate) method: Known<Method>,
+    pub(crate) upgrade: Known<Option<&'static str>>,
+}
+
+/// What JavaScript can say in a number, unless it is unusual.
+pub(crate) enum Known<T> {
+    Usual(T),
+    Unusual,
+}
+
+/// The head of a request, unless its URL is longer than the lent memory.
+pub(crate) fn head(request: &web_sys::Request) -> Option<Head> {
+    let mut known = 0;
+    let take = || {
+        let answer = take_head(request)?;
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a small whole number, or NaN, which becomes 0"
+        )]
+        let whole = answer as u32;
+        known = whole % 16;
+        Ok(if answer.is_nan() { answer } else { f64::from(whole / 16) })
+    };
+    let url = with_taken(take, |url| url.map(Url::parse))?;
+    let method = match known / 4 {
+        1 => Known::Usual(Method::GET),
+        2 => Known::Usual(Method::POST),
+        _ => Known::Unusual,
+    };
+    let upgrade = match known % 4 {
+        1 => Known::Usual(None),
+        2 => Known::Usual(Some("websocket")),
+        _ => Known::Unusual,
+    };
+    Some(Head { url, method, upgrade })
 }
 
 /// Calls `read` with the URL of a request, unless that is longer than the lent memory.
