@@ -83,9 +83,9 @@ export function entryPoint(bindings) {
     'import { WorkerEntrypoint } from "cloudflare:workers";',
     'import * as wasm from "./index.js";',
     'import { durableObject } from "./snippets/durable-object.js";',
-    ...(glue ? [`import { take } from "${glue}";`] : []),
+    ...(glue ? [`import * as glue from "${glue}";`] : []),
     ofWorker,
-    ...objects.map((name) => `export const ${name} = durableObject(wasm.${name}${glue ? ", take" : ""});`),
+    ...objects.map((name) => `export const ${name} = durableObject(wasm.${name}, "${name}"${glue ? ", glue" : ""});`),
     "",
   ].join("\n");
 }

@@ -7,14 +7,14 @@ const CLASS = "export class Counter {\n    constructor(state, env) {\n    }\n}\n
 test("events and objects are exported, what is internal is not", () => {
   const text = entryPoint(`${CLASS}export function __worker_init_state() {\n}\nexport function fetch(request, env, context) {\n}\n`);
   assert.match(text, /^export default \{ fetch: wasm\.fetch \};$/m);
-  assert.match(text, /^export const Counter = durableObject\(wasm\.Counter\);$/m);
+  assert.match(text, /^export const Counter = durableObject\(wasm\.Counter, "Counter"\);$/m);
 });
 
 test("objects of the framework take their messages by its own JavaScript", () => {
   const glue = "./snippets/durable-agents-0123456789abcdef/src/workerd/glue.js";
   const text = entryPoint(`import { lend, take } from '${glue}'\n${CLASS}`);
-  assert.match(text, new RegExp(`^import \\{ take \\} from "${glue.replaceAll(".", "\\.")}";$`, "m"));
-  assert.match(text, /^export const Counter = durableObject\(wasm\.Counter, take\);$/m);
+  assert.match(text, new RegExp(`^import \\* as glue from "${glue.replaceAll(".", "\\.")}";$`, "m"));
+  assert.match(text, /^export const Counter = durableObject\(wasm\.Counter, "Counter", glue\);$/m);
 });
 
 test("an event that wasm-bindgen had to call otherwise is exported under its own name", () => {

@@ -280,7 +280,9 @@ impl Request {
     /// Takes one header away, so that nobody after this sees it.
     pub fn remove_header(&mut self, name: HeaderName) {
         self.parts.set.remove(&name);
-        self.parts.removed.to_mut().push(name);
+        if !self.parts.removed.contains(&name) {
+            self.parts.removed.to_mut().push(name);
+        }
     }
 
     /// Takes headers away that every request may have. Without a copy, if nothing else has been taken away.

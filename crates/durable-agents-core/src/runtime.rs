@@ -22,7 +22,7 @@ use crate::route::kebab;
 use crate::rpc::{CallError, Incoming, StreamError, Trace};
 use crate::shell::Shell;
 use crate::sql::SqlError;
-use crate::stub::{PROPS_HEADER, decode_props};
+use crate::stub::{INTERNAL_HEADERS, PROPS_HEADER, decode_props};
 use crate::tags::{TagError, Tags};
 use crate::task::TaskError;
 use crate::wire::client::ClientFrame;
@@ -40,8 +40,8 @@ pub enum Reply {
 /// Work that has begun and waits.
 pub type Rest = LocalBoxFuture<'static, ()>;
 
-/// Headers that the runtime reads and no agent sees.
-static NOT_FOR_AGENTS: [HeaderName; 1] = [PROPS_HEADER];
+/// Headers that no agent sees, whoever sent them.
+static NOT_FOR_AGENTS: [HeaderName; 7] = INTERNAL_HEADERS;
 
 /// One instance of an agent, driven by an adapter.
 ///

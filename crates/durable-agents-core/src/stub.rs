@@ -20,9 +20,12 @@ use crate::rpc::{Answer, CALL_HEADER, Calling, Remote, Stub, Trace, Transport};
 pub const PROPS_HEADER: HeaderName = HeaderName::from_static("x-agents-lifecycle-props");
 
 /// Headers with a meaning between router and object, which a client must not set.
+///
+/// Routers of this framework take them off, and its objects hide them from their authors. What an object takes at its word is the first
+/// of them, and the second in a request of a URL that no route leads to.
 pub const INTERNAL_HEADERS: [HeaderName; 7] = [
-    CALL_HEADER,
     PROPS_HEADER,
+    CALL_HEADER,
     HeaderName::from_static("x-cf-agents-subagent-url"),
     HeaderName::from_static("x-partykit-namespace"),
     HeaderName::from_static("x-partykit-jurisdiction"),

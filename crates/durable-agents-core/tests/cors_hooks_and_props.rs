@@ -14,7 +14,7 @@ use durable_agents_core::host::HostError;
 use durable_agents_core::http::{HeaderName, HeaderValue, Headers, Method, Request, Response, StatusCode, header};
 use durable_agents_core::route::{Before, Binding, Cors, RoutingRetry};
 use durable_agents_core::testing::{Collected, MemoryHost, Options};
-use durable_agents_core::{Connection, Context, PROPS_HEADER, Result, encode_props, error};
+use durable_agents_core::{Connection, Context, INTERNAL_HEADERS, PROPS_HEADER, Result, encode_props, error};
 use serde_json::{Value, json};
 
 agent!(Echo: (), (), Value;
@@ -210,27 +210,47 @@ fn c34_c35_props_reach_the_start_and_only_that() {
 #[test]
 fn c36_headers_with_a_meaning_inside_are_not_let_in() {
     let host = world();
-    let internal = [
-        "x-agents-call",
-        "x-agents-lifecycle-props",
-        "x-cf-agents-subagent-url",
-        "x-partykit-props",
-        "x-partykit-room",
-        "x-partykit-namespace",
-        "x-partykit-jurisdiction",
-    ];
-    let mut request = Request::get(URL);
-    for name in internal {
-        request.set_header(HeaderName::from_static(name), HeaderValue::from_static(r#"{"admin":true}"#));
-    }
     // The hook may be asked about them just as little.
     let options = Options::new().on_before_request(|request: Request, _| async {
         note(format!("hook sees {:?}", request.header("x-agents-lifecycle-props")));
         Ok(Before::Forward(request))
     });
-    let answer = host.route(request, &options).expect("routed").json();
+    let answer = host.route(forged(), &options).expect("routed").json();
     assert_eq!(notes(), ["hook sees None", "start null"]);
-    assert_eq!(answer["all"], json!([]));
+    assert_eq!(answer["all"], json!(["x-extra"]));
+}
+
+#[test]
+fn an_object_hides_them_from_its_author_whoever_let_them_in() {
+    let host = world();
+    let echo = host.agent::<Echo>("a");
+    for started in [false, true] {
+        assert_eq!(echo.request(forged()).json()["all"], json!(["x-extra"]), "started: {started}");
+    }
+}
+
+/// A request with every header that only a router or a stub may set, and one that anybody may.
+fn forged() -> Request {
+    let mut request = Request::get(URL).with_header(HeaderName::from_static("x-extra"), HeaderValue::from_static("1"));
+    for name in INTERNAL_HEADERS {
+        request.set_header(name, HeaderValue::from_static(r#"{"admin":true}"#));
+    }
+    request
+}
+
+#[test]
+fn the_first_internal_header_is_the_one_that_an_object_takes_at_its_word() {
+    let names = [
+        "x-agents-lifecycle-props",
+        "x-agents-call",
+        "x-cf-agents-subagent-url",
+        "x-partykit-namespace",
+        "x-partykit-jurisdiction",
+        "x-partykit-props",
+        "x-partykit-room",
+    ];
+    assert_eq!(INTERNAL_HEADERS, names.map(HeaderName::from_static));
+    assert_eq!(INTERNAL_HEADERS[0], PROPS_HEADER);
 }
 
 #[test]

@@ -12,10 +12,10 @@ const DONE = 0;
 const WAITS = 1;
 
 /**
- * The class that the platform constructs for the class `Rust` of the wasm. `take` writes a message into the memory of the wasm, if the
- * framework of `Rust` has such a function.
+ * The class that the platform constructs for the class `Rust` of the wasm, which is exported as `name`. `glue` is the framework's own
+ * JavaScript, if there is a framework.
  */
-export function durableObject(Rust, take) {
+export function durableObject(Rust, name, glue) {
   class Durable {
     #state;
     #env;
@@ -53,7 +53,9 @@ export function durableObject(Rust, take) {
           };
   }
   // Most messages need neither themselves nor their socket as a value in the wasm.
-  if (take && Rust.prototype.__receive) {
+  if (glue && Rust.prototype.__receive) {
+    const { own, take } = glue;
+    own(name);
     handlers.webSocketMessage = function (socket, message) {
       const object = here(this);
       const answer = object.__receive(socket.__agentsKey, take(message));

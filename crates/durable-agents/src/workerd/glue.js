@@ -1,11 +1,40 @@
 // What would take many calls from Rust in one.
 
+import * as workers from "cloudflare:workers";
+
 /** Names of the Durable Object bindings, in the environment's order, one to a line. */
 export const namespaces = (env) => Object.keys(env).filter((name) => isNamespace(env[name])).join("\n");
 
 // A service binding answers to every name with a method of the other worker; `fetch` is its own, and no namespace has it.
 const isNamespace = (value) =>
   typeof value === "object" && value !== null && typeof value.idFromName === "function" && value.fetch === undefined;
+
+/** Names of the classes that this worker exports and whose objects are agents of this framework. */
+const agents = [];
+
+/** Adds one of them. */
+export const own = (name) => agents.push(name);
+
+/** By the name of a binding, whether its objects are of such a class. */
+const owned = new Map();
+
+function isOwn(namespace, binding) {
+  const known = owned.get(binding);
+  if (known !== undefined) return known;
+  const answer = agents.some((name) => isSame(namespace, workers.exports?.[name]));
+  owned.set(binding, answer);
+  return answer;
+}
+
+/** Whether both name the same objects. An older compatibility date has no exports, and a class without a namespace none either. */
+function isSame(namespace, other) {
+  if (typeof other?.idFromName !== "function") return false;
+  try {
+    return namespace.idFromName("a").equals(other.idFromName("a"));
+  } catch {
+    return false;
+  }
+}
 
 /** Most bytes of a body that is kept for another attempt. */
 const MAX_KEPT_BYTES = 1024 * 1024;
@@ -16,13 +45,15 @@ const MAX_KEPT_BYTES = 1024 * 1024;
  * request that has not been used or `undefined`.
  *
  * Returns `undefined`, and has done nothing, if the request has one of the headers `internal`, or if its URL is not ASCII, as it can be
- * when a client did not encode it: places in its bytes are none in the string then.
+ * when a client did not encode it: places in its bytes are none in the string then. For an agent of ours only the first of these headers
+ * is looked for, as it takes none of the others at its word, and hides them from its author.
  */
 export function hand_over(env, binding, start, end, request, internal, again) {
   if (taken !== message.length) return undefined;
   const namespace = env[binding];
   const { headers } = request;
-  for (let index = 0; index < internal.length; index++) if (headers.has(internal[index])) return undefined;
+  const count = isOwn(namespace, binding) ? 1 : internal.length;
+  for (let index = 0; index < count; index++) if (headers.has(internal[index])) return undefined;
   const name = message.slice(start, end);
   const stub = namespace.get(namespace.idFromName(name));
   const spare = spareOf(request);
