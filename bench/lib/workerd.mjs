@@ -15,10 +15,10 @@ export class Workerd {
   #child;
   #log = "";
 
-  /** Resolves when it listens. */
-  static async start(program, configFile) {
+  /** Resolves when it listens; `under` is a command that runs another. */
+  static async start(program, configFile, under = []) {
     const workerd = new Workerd();
-    const [command, ...args] = pinned([program, "serve", "--control-fd=3", configFile]);
+    const [command, ...args] = pinned([...under, program, "serve", "--control-fd=3", configFile]);
     const child = (workerd.#child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe", "pipe"] }));
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (workerd.#log += text));
     workerd.port = await new Promise((resolve, reject) => {
