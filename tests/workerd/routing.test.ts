@@ -85,6 +85,14 @@ test("C13: the handler sees method, headers and the same bytes", async () => {
   }
 });
 
+test("a URL that is longer than the room for messages, and an unusual upgrade header, arrive unchanged", async () => {
+  const path = `/agents/counter/${fresh()}?q=${"x".repeat(20_000)}`;
+  for (const upgrade of ["h2c", "websocket2"]) {
+    const seen = await reflect(path, { method: "PROPFIND", headers: { upgrade } });
+    expect(seen).toMatchObject({ method: "PROPFIND", url: `https://example.com${path}`, headers: { upgrade } });
+  }
+});
+
 test("C14: another prefix replaces the usual one", async () => {
   const name = fresh();
   expect((await reflect(`/api/agents/counter/${name}`)).path).toBe(`/api/agents/counter/${name}`);
