@@ -21,8 +21,9 @@ pub const PROPS_HEADER: HeaderName = HeaderName::from_static("x-agents-lifecycle
 
 /// Headers with a meaning between router and object, which a client must not set.
 ///
-/// Routers of this framework take them off, and its objects hide them from their authors. What an object takes at its word is the first
-/// of them, and the second in a request of a URL that no route leads to.
+/// No author sees them: a router of this framework takes them off, or leaves them to an object of this framework, which hides them. What
+/// such an object takes at its word is the first of them, which no router lets in, and the second in a request of a URL that no route
+/// leads to.
 pub const INTERNAL_HEADERS: [HeaderName; 7] = [
     PROPS_HEADER,
     CALL_HEADER,
