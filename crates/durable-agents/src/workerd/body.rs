@@ -29,11 +29,8 @@ const MAX_SHORT_BYTES: usize = 16 * 1024;
 
 /// A request from the platform. Its headers and body stay there until somebody asks.
 pub(super) fn request_from_js(request: web_sys::Request) -> Request {
-    let head = glue::head(&request);
-    let (url, method, upgrade) = match head {
-        Some(Head { url, method, upgrade }) => (url, method, upgrade),
-        None => (Url::parse(&request.url()), Known::Unusual, Known::Unusual),
-    };
+    let unknown = || Head { url: Url::parse(&request.url()), method: Known::Unusual, upgrade: Known::Unusual };
+    let Head { url, method, upgrade } = glue::head(&request).unwrap_or_else(unknown);
     let method = match method {
         Known::Usual(method) => method,
         Known::Unusual => Method::from_bytes(request.method().as_bytes()).unwrap_or_default(),
