@@ -123,9 +123,19 @@ impl Runtime {
         })
     }
 
-    /// The socket of a connection in memory, by the key that it was [given](Socket::set_key).
-    pub fn socket(&self, key: u64) -> Option<Rc<dyn Socket>> {
-        self.shell().links.find(key)?.socket().cloned()
+    /// The same on the socket that was [given](Socket::set_key) that key.
+    ///
+    /// # Errors
+    /// The message as it was: memory has no such socket, so that the adapter has to show it.
+    pub fn message_by_key(&self, key: u64, message: Message) -> Result<Option<Rest>, Message> {
+        let Some(link) = self.shell().links.find(key) else { return Err(message) };
+        if self.is_open() {
+            return Ok(self.hear(link, message));
+        }
+        match link.socket() {
+            Some(socket) => Ok(self.message(Rc::clone(socket), message)),
+            None => Err(message),
+        }
     }
 
     /// A socket has closed, or its peer wants to.
@@ -393,7 +403,10 @@ impl Runtime {
 
     /// What a message is for, if its connection is open by now.
     fn take(&self, socket: &Rc<dyn Socket>, message: Message) -> Option<Rest> {
-        let link = self.shell().resolve(socket)?;
+        self.hear(self.shell().resolve(socket)?, message)
+    }
+
+    fn hear(&self, link: Rc<Link>, message: Message) -> Option<Rest> {
         match link.phase() {
             Phase::Opening => self.keep(&link, Waiting::Message(message)),
             Phase::Open => return self.handle_message(link, message),

@@ -65,16 +65,14 @@ impl Object {
     /// `webSocketMessage`, without a value of JavaScript: the message is in the memory that [`glue::lend`] has lent, and `key` is the
     /// socket's. See `durable-object.js`, which knows the answers.
     pub fn receive(&self, key: f64, taken: f64) -> u32 {
-        let message = glue::taken(taken);
-        let Some((socket, message)) = socket::key_of(key).and_then(|key| self.events.runtime.socket(key)).zip(message) else {
-            return UNKNOWN;
-        };
-        match self.events.runtime.message(socket, message) {
-            None => DONE,
-            rest => {
+        let (Some(key), Some(message)) = (socket::key_of(key), glue::taken(taken)) else { return UNKNOWN };
+        match self.events.runtime.message_by_key(key, message) {
+            Ok(None) => DONE,
+            Ok(rest) => {
                 self.rest.set(rest);
                 WAITS
             }
+            Err(_) => UNKNOWN,
         }
     }
 
