@@ -74,9 +74,12 @@ impl Url {
 
 /// Where the host begins in a URL that has a scheme.
 fn authority_of(text: &str) -> Option<usize> {
-    // Nearly all.
-    if let Some(scheme) = ["https://", "http://"].into_iter().find(|scheme| text.starts_with(scheme)) {
-        return Some(scheme.len());
+    // Nearly all; as arrays they are compared in one piece.
+    if text.as_bytes().first_chunk() == Some(b"https://") {
+        return Some("https://".len());
+    }
+    if text.as_bytes().first_chunk() == Some(b"http://") {
+        return Some("http://".len());
     }
     let (scheme, rest) = text.split_once(':')?;
     (rest.starts_with("//") && !scheme.contains(['/', '?', '#'])).then_some(scheme.len() + "://".len())

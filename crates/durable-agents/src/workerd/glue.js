@@ -89,11 +89,14 @@ const UPGRADES = [null, "websocket"];
  */
 export function take_head(request) {
   const method = METHODS.indexOf(request.method) + 1;
-  return take(request.url) * 16 + method * 4 + UPGRADES.indexOf(request.headers.get("upgrade")) + 1;
+  return take_text(request.url) * 16 + method * 4 + UPGRADES.indexOf(request.headers.get("upgrade")) + 1;
 }
 
 /** The URL of a request in the lent memory: returns what `take` does. */
-export const take_url = (request) => take(request.url);
+export const take_url = (request) => take_text(request.url);
+
+/** What the worker has just handed over is often what an object of the same isolate gets next. */
+const take_text = (text) => (text === message ? taken : take(text));
 
 /** What the last query with columns has found, until it is fetched. */
 let found;
@@ -131,6 +134,7 @@ export function lend(itsMemory, itsStart, itsRoom) {
   memory = itsMemory;
   start = itsStart;
   room = itsRoom;
+  message = undefined;
   look();
 }
 
