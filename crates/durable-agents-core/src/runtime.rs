@@ -434,7 +434,7 @@ impl Runtime {
         };
         match frame {
             ClientFrame::State(json) => {
-                self.client_state(link, json.get());
+                self.client_state(link, json);
                 None
             }
             ClientFrame::Rpc(call) => {

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use serde::Deserializer as _;
-use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::DeserializeOwned;
+
+use crate::json;
 
 /// Arguments of a call, by position. Not read before the method asks for them.
 pub struct Args {
@@ -56,11 +56,11 @@ impl Args {
         argument(values.pop().flatten(), name, "")
     }
 
-    /// Takes the array apart into as many values as the method takes; those that were not sent stay `None`.
+    /// Takes the array apart into as many values, as JSON text, as the method takes; those that were not sent stay `None`.
     ///
     /// # Errors
     /// There are more of them; the text tells the method's `signature`.
-    pub fn take<const N: usize>(&self, signature: &str) -> Result<[Option<&RawValue>; N], ArgumentError> {
+    pub fn take<const N: usize>(&self, signature: &str) -> Result<[Option<&str>; N], ArgumentError> {
         let mut values = [None; N];
         let count = self.split(&mut values)?;
         if count > N {
@@ -70,10 +70,15 @@ impl Args {
     }
 
     /// Fills `values` from the front, and tells how many there are in all.
-    fn split<'a>(&'a self, values: &mut [Option<&'a RawValue>]) -> Result<usize, ArgumentError> {
-        let mut json = serde_json::Deserializer::from_str(self.json());
-        let count = json.deserialize_seq(Split(values)).and_then(|count| json.end().map(|()| count));
-        count.map_err(|wrong| ArgumentError(format!("arguments are no JSON array: {wrong}")))
+    fn split<'a>(&'a self, values: &mut [Option<&'a str>]) -> Result<usize, ArgumentError> {
+        let mut count = 0;
+        let whole = json::elements(self.json(), |value| {
+            if let Some(place) = values.get_mut(count) {
+                *place = Some(value);
+            }
+            count += 1;
+        });
+        whole.map(|()| count).ok_or_else(|| ArgumentError("arguments are no JSON array".to_owned()))
     }
 }
 
@@ -84,45 +89,22 @@ impl fmt::Debug for Args {
     }
 }
 
-struct Split<'p, 'de>(&'p mut [Option<&'de RawValue>]);
-
-impl<'de> Visitor<'de> for Split<'_, 'de> {
-    type Value = usize;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON array")
-    }
-
-    fn visit_seq<S: SeqAccess<'de>>(self, mut values: S) -> Result<usize, S::Error> {
-        let mut count = 0;
-        for place in self.0 {
-            let Some(value) = values.next_element()? else { return Ok(count) };
-            *place = Some(value);
-            count += 1;
-        }
-        while values.next_element::<IgnoredAny>()?.is_some() {
-            count += 1;
-        }
-        Ok(count)
-    }
-}
-
 /// Reads an argument.
 ///
 /// # Errors
 /// It is missing or does not fit `T`; `expected` is how the method writes that type.
-pub fn argument<T: DeserializeOwned>(value: Option<&RawValue>, name: &str, expected: &str) -> Result<T, ArgumentError> {
+pub fn argument<T: DeserializeOwned>(value: Option<&str>, name: &str, expected: &str) -> Result<T, ArgumentError> {
     let value = value.ok_or_else(|| missing(name, expected))?;
-    serde_json::from_str(value.get()).map_err(|wrong| unfit(name, &wrong))
+    serde_json::from_str(value).map_err(|wrong| unfit(name, &wrong))
 }
 
 /// Reads an argument that may be missing.
 ///
 /// # Errors
 /// It does not fit `T`.
-pub fn optional<T: DeserializeOwned>(value: Option<&RawValue>, name: &str) -> Result<Option<T>, ArgumentError> {
+pub fn optional<T: DeserializeOwned>(value: Option<&str>, name: &str) -> Result<Option<T>, ArgumentError> {
     match value {
-        Some(value) => serde_json::from_str(value.get()).map_err(|wrong| unfit(name, &wrong)),
+        Some(value) => serde_json::from_str(value).map_err(|wrong| unfit(name, &wrong)),
         None => Ok(None),
     }
 }

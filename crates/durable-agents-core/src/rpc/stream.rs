@@ -124,6 +124,7 @@ impl<T, F> fmt::Debug for Stream<T, F> {
 /// A [`Stream`] without its types: one call's way back to the socket it came from.
 pub(crate) struct Outlet {
     link: Rc<Link>,
+    // Of the call: a string, as JSON text.
     id: String,
     ended: Cell<bool>,
 }

@@ -17,6 +17,7 @@ use crate::wire::server::{rpc_error, rpc_result};
 /// A client's call of a method that there is.
 pub(super) struct Known {
     method: Method,
+    // A string, as JSON text.
     id: String,
     // Where the arguments are in the message.
     args: Range<usize>,
@@ -38,7 +39,7 @@ impl Runtime {
     pub(super) fn look_up(&self, link: &Rc<Link>, call: Call<'_>, message: &Message) -> Option<Known> {
         match self.entity.find(&call.method) {
             Found::Method(method) => {
-                let (json, text) = (call.args.get(), message.as_bytes());
+                let (json, text) = (call.args, message.as_bytes());
                 let start = (json.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
                 Some(Known { method, id: call.id.into_owned(), args: start..start + json.len() })
             }

@@ -1,19 +1,15 @@
 //! Frames that clients send.
 
 use std::borrow::Cow;
-use std::fmt;
-
-use serde::Deserializer as _;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use super::{RPC, STATE};
+use crate::json::{self, literal, text_of};
 
 /// What a text message is.
 #[derive(Debug)]
 pub(crate) enum ClientFrame<'a> {
-    /// The client's new state.
-    State(&'a RawValue),
+    /// The client's new state, as JSON text.
+    State(&'a str),
     /// A call of a method.
     Rpc(Call<'a>),
     /// None of ours: the agent's own.
@@ -23,10 +19,11 @@ pub(crate) enum ClientFrame<'a> {
 /// A call, not yet looked up.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
+    /// A string, as JSON text: it goes back as it came.
     pub(crate) id: Cow<'a, str>,
     pub(crate) method: Cow<'a, str>,
-    // A JSON array, not looked into.
-    pub(crate) args: &'a RawValue,
+    /// A JSON array, not looked into.
+    pub(crate) args: &'a str,
 }
 
 /// Tells protocol frames from the agent's own messages.
@@ -35,91 +32,58 @@ pub(crate) struct Call<'a> {
 /// counts, as in `JSON.parse`; values are not looked into, so a lone surrogate in the state makes a bad state and not a
 /// message.
 pub(crate) fn parse(text: &str) -> ClientFrame<'_> {
-    // Most messages of most agents end here, unparsed.
-    if !text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{') {
-        return ClientFrame::App;
-    }
-    let mut json = serde_json::Deserializer::from_str(text);
-    let Ok(envelope) = json.deserialize_map(EnvelopeVisitor) else { return ClientFrame::App };
-    if json.end().is_err() {
-        return ClientFrame::App;
-    }
-    envelope.classify().unwrap_or(ClientFrame::App)
+    frame(text).unwrap_or(ClientFrame::App)
 }
 
+fn frame(text: &str) -> Option<ClientFrame<'_>> {
+    let mut envelope = Envelope::default();
+    // Most messages of most agents end here, at the first byte.
+    json::members(text, |key, value| envelope.take(key, value))?;
+    envelope.classify()
+}
+
+/// The members that matter, as JSON text.
 #[derive(Default)]
 struct Envelope<'a> {
-    kind: Option<&'a RawValue>,
-    state: Option<&'a RawValue>,
-    id: Option<&'a RawValue>,
-    method: Option<&'a RawValue>,
-    args: Option<&'a RawValue>,
+    kind: Option<&'a str>,
+    state: Option<&'a str>,
+    id: Option<&'a str>,
+    method: Option<&'a str>,
+    args: Option<&'a str>,
 }
 
 impl<'a> Envelope<'a> {
+    /// Keeps a member, if it matters; `key` is a literal.
+    fn take(&mut self, key: &str, value: &'a str) {
+        let field = match key {
+            r#""type""# => &mut self.kind,
+            r#""state""# => &mut self.state,
+            r#""id""# => &mut self.id,
+            r#""method""# => &mut self.method,
+            r#""args""# => &mut self.args,
+            key => {
+                if json::is_escaped(key)
+                    && let Some(key) = literal(key).filter(|plain| !json::is_escaped(plain))
+                {
+                    self.take(&key, value);
+                }
+                return;
+            }
+        };
+        *field = Some(value);
+    }
+
     fn classify(self) -> Option<ClientFrame<'a>> {
-        match &*string(self.kind?)? {
+        match &*text_of(self.kind?)? {
             STATE => Some(ClientFrame::State(self.state?)),
             RPC => Some(ClientFrame::Rpc(Call {
-                id: string(self.id?)?,
-                method: string(self.method?)?,
-                args: self.args.filter(|args| args.get().starts_with('['))?,
+                id: literal(self.id?)?,
+                method: text_of(self.method?)?,
+                args: self.args.filter(|args| args.starts_with('['))?,
             })),
             _ => None,
         }
     }
-}
-
-/// The text of a JSON string, without a copy if nothing in it is escaped.
-fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
-    #[derive(serde::Deserialize)]
-    struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
-    let plain = raw.get().strip_prefix('"').and_then(|text| text.strip_suffix('"')).filter(|text| !text.contains('\\'));
-    if let Some(plain) = plain {
-        return Some(Cow::Borrowed(plain));
-    }
-    serde_json::from_str::<Borrowed<'_>>(raw.get()).ok().map(|text| text.0)
-}
-
-struct EnvelopeVisitor;
-
-impl<'de> Visitor<'de> for EnvelopeVisitor {
-    type Value = Envelope<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-        let mut envelope = Envelope::default();
-        while let Some(key) = map.next_key::<Key>()? {
-            let field = match key {
-                Key::Type => &mut envelope.kind,
-                Key::State => &mut envelope.state,
-                Key::Id => &mut envelope.id,
-                Key::Method => &mut envelope.method,
-                Key::Args => &mut envelope.args,
-                Key::Other => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            *field = Some(map.next_value()?);
-        }
-        Ok(envelope)
-    }
-}
-
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Key {
-    Type,
-    State,
-    Id,
-    Method,
-    Args,
-    #[serde(other)]
-    Other,
 }
 
 #[cfg(test)]
@@ -180,6 +144,7 @@ mod tests {
             r#"{"ty\u0070e":"cf_agent_st\u0061te","state":1}"#,
             r#"{"type":"x","type":"cf_agent_state","state":1,"extra":{"type":"y"}}"#,
             r#"{"type":"cf_agent_state","state":"\ud800"}"#,
+            r#"{"\ud800":1,"type":"cf_agent_state","state":1,"id":"\ud800"}"#,
         ] {
             assert_eq!(kind(text), "state", "{text}");
         }
@@ -192,8 +157,8 @@ mod tests {
         else {
             panic!("not a call")
         };
-        assert_eq!((&*call.id, &*call.method), ("a\"b", "add"));
-        assert_eq!(call.args.get(), r#"[2, {"x":[1]}, "\ud800"]"#);
+        assert_eq!((&*call.id, &*call.method), (r#""a\"b""#, "add"));
+        assert_eq!(call.args, r#"[2, {"x":[1]}, "\ud800"]"#);
     }
 
     #[test]

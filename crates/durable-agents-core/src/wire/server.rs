@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
-use super::{IDENTITY, LOGGED, RESUMED, RPC, STATE, STATE_ERROR};
+use crate::json::is_plain;
 use crate::message::Message;
 use crate::resume::Replay;
 
@@ -14,121 +14,99 @@ pub(crate) const NO_MCP_SERVERS: &str =
 
 /// Who the client is talking to.
 pub(crate) fn identity(name: &str, class: &str, state_follows: bool) -> String {
-    let frame = Frame::new(96).text("name", name).text("agent", class).text("type", IDENTITY);
+    let mut frame = String::with_capacity(name.len() + class.len() + 80);
+    frame.push_str(r#"{"name":"#);
+    push_text(&mut frame, name);
+    frame.push_str(r#","agent":"#);
+    push_text(&mut frame, class);
     // Newer clients then wait for the state before they report ready; older ones ignore it.
-    if state_follows { frame.flag("stateFollows", true).end() } else { frame.end() }
+    let follows = r#","type":"cf_agent_identity","stateFollows":true}"#;
+    frame.push_str(if state_follows { follows } else { r#","type":"cf_agent_identity"}"# });
+    frame
 }
 
 /// The whole state; `json` is JSON text.
 pub(crate) fn state(json: &str) -> String {
-    Frame::new(json.len() + 36).json("state", json).text("type", STATE).end()
+    [r#"{"state":"#, json, r#","type":"cf_agent_state"}"#].concat()
 }
 
 /// A client's state was refused.
 pub(crate) fn state_error(error: &str) -> String {
-    Frame::new(64).text("type", STATE_ERROR).text("error", error).end()
+    with_text(r#"{"type":"cf_agent_state_error","error":"#, error, "}")
 }
 
 /// A connect failed; the close frame follows.
 pub(crate) fn connect_error(error: &str) -> String {
-    Frame::new(64).text("error", error).end()
+    with_text(r#"{"error":"#, error, "}")
 }
 
-/// The final answer to a call; no `result` key for a method that returns nothing.
+/// The final answer to a call whose id is `id`, a JSON string; no `result` key for a method that returns nothing.
 pub(crate) fn rpc_result(id: &str, result: Option<&RawValue>) -> String {
-    rpc_success(id, result, true)
+    rpc_success(r#"{"done":true,"id":"#, id, result)
 }
 
 /// One of several answers to a call, not the last.
 pub(crate) fn rpc_chunk(id: &str, chunk: &RawValue) -> String {
-    rpc_success(id, Some(chunk), false)
+    rpc_success(r#"{"done":false,"id":"#, id, Some(chunk))
 }
 
-fn rpc_success(id: &str, result: Option<&RawValue>, done: bool) -> String {
-    let result = result.map(RawValue::get);
-    let frame = Frame::new(result.map_or(0, str::len) + id.len() + 64).flag("done", done).text("id", id);
-    let frame = match result {
-        Some(json) => frame.json("result", json),
-        None => frame,
-    };
-    frame.flag("success", true).text("type", RPC).end()
+fn rpc_success(head: &str, id: &str, result: Option<&RawValue>) -> String {
+    let mut frame = String::with_capacity(result.map_or(0, |result| result.get().len()) + id.len() + 64);
+    frame.push_str(head);
+    frame.push_str(id);
+    if let Some(json) = result {
+        frame.push_str(r#","result":"#);
+        frame.push_str(json.get());
+    }
+    frame.push_str(r#","success":true,"type":"rpc"}"#);
+    frame
 }
 
 /// A call failed.
 pub(crate) fn rpc_error(id: &str, error: &str) -> String {
-    Frame::new(error.len() + id.len() + 64).text("error", error).text("id", id).flag("success", false).text("type", RPC).end()
+    let mut frame = with_text(r#"{"error":"#, error, r#","id":"#);
+    frame.push_str(id);
+    frame.push_str(r#","success":false,"type":"rpc"}"#);
+    frame
 }
 
-/// What a client that resumes is to expect. The number is that before its first frame, live or missed.
+/// What a client that resumes is to expect: with [`logged`] an addition to the protocol, for clients that ask for it. The number is that
+/// before its first frame, live or missed.
 pub(crate) fn resumed(epoch: &str, replay: &Replay) -> String {
     let seq = replay.frames.first().map_or(replay.newest_seq, |(seq, _)| seq.saturating_sub(1));
-    Frame::new(128)
-        .text("type", RESUMED)
-        .text("epoch", epoch)
-        .json("seq", &seq.to_string())
-        .flag("recovered", replay.recovered)
-        .json("missed", &replay.frames.len().to_string())
-        .json("lost", &replay.lost.to_string())
-        .end()
+    let Replay { recovered, frames, lost, .. } = replay;
+    let missed = frames.len();
+    let counts = format!(r#","seq":{seq},"recovered":{recovered},"missed":{missed},"lost":{lost}}}"#);
+    with_text(r#"{"type":"da_resumed","epoch":"#, epoch, &counts)
 }
 
 /// A frame with its number in the log.
 pub(crate) fn logged(seq: u64, frame: &Message) -> String {
-    let logged = Frame::new(frame.len() + 64).text("type", LOGGED).json("seq", &seq.to_string());
+    let head = format!(r#"{{"type":"da_frame","seq":{seq},"#);
     match frame {
-        Message::Text(plain) => logged.text("text", plain),
-        Message::Binary(bytes) => logged.text("base64", &STANDARD.encode(bytes)),
+        Message::Text(plain) => with_text(&[&*head, r#""text":"#].concat(), plain, "}"),
+        Message::Binary(bytes) => [&*head, r#""base64":""#, &STANDARD.encode(bytes), r#""}"#].concat(),
     }
-    .end()
 }
 
-/// A frame that is being written, value by value: most of it is JSON already, or text without anything to escape.
-struct Frame(String);
+/// `text` as a JSON string between two pieces of JSON.
+fn with_text(before: &str, text: &str, after: &str) -> String {
+    let mut frame = String::with_capacity(before.len() + text.len() + after.len() + 64);
+    frame.push_str(before);
+    push_text(&mut frame, text);
+    frame.push_str(after);
+    frame
+}
 
-impl Frame {
-    /// `capacity` bytes are expected.
-    fn new(capacity: usize) -> Self {
-        let mut frame = String::with_capacity(capacity);
-        frame.push('{');
-        Self(frame)
-    }
-
-    /// A value that is JSON text. Keys have nothing to escape.
-    fn json(mut self, key: &str, json: &str) -> Self {
-        self.begin(key);
-        self.0.push_str(json);
-        self
-    }
-
-    fn text(mut self, key: &str, text: &str) -> Self {
-        self.begin(key);
-        if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
-            self.0.push('"');
-            self.0.push_str(text);
-            self.0.push('"');
-        } else {
-            // A string has no way to fail.
-            self.0.push_str(&serde_json::to_string(text).unwrap_or_default());
-        }
-        self
-    }
-
-    fn flag(self, key: &str, flag: bool) -> Self {
-        self.json(key, if flag { "true" } else { "false" })
-    }
-
-    fn begin(&mut self, key: &str) {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        self.0.push('"');
-        self.0.push_str(key);
-        self.0.push_str("\":");
-    }
-
-    fn end(mut self) -> String {
-        self.0.push('}');
-        self.0
+/// Adds a JSON string; most have nothing to escape.
+fn push_text(frame: &mut String, text: &str) {
+    if is_plain(text) {
+        frame.push('"');
+        frame.push_str(text);
+        frame.push('"');
+    } else {
+        // A string has no way to fail.
+        frame.push_str(&serde_json::to_string(text).unwrap_or_default());
     }
 }
 
@@ -153,11 +131,11 @@ mod tests {
         );
         assert_eq!(connect_error("no\n"), r#"{"error":"no\n"}"#);
         let five = RawValue::from_string("5".to_owned()).expect("JSON");
-        assert_eq!(rpc_result("7f", Some(&five)), r#"{"done":true,"id":"7f","result":5,"success":true,"type":"rpc"}"#);
-        assert_eq!(rpc_result("7f", None), r#"{"done":true,"id":"7f","success":true,"type":"rpc"}"#);
-        assert_eq!(rpc_chunk("7f", &five), r#"{"done":false,"id":"7f","result":5,"success":true,"type":"rpc"}"#);
+        assert_eq!(rpc_result("\"7f\"", Some(&five)), r#"{"done":true,"id":"7f","result":5,"success":true,"type":"rpc"}"#);
+        assert_eq!(rpc_result("\"7f\"", None), r#"{"done":true,"id":"7f","success":true,"type":"rpc"}"#);
+        assert_eq!(rpc_chunk("\"7f\"", &five), r#"{"done":false,"id":"7f","result":5,"success":true,"type":"rpc"}"#);
         assert_eq!(
-            rpc_error("7f", "Method nope does not exist"),
+            rpc_error("\"7f\"", "Method nope does not exist"),
             r#"{"error":"Method nope does not exist","id":"7f","success":false,"type":"rpc"}"#
         );
     }
