@@ -287,12 +287,12 @@ impl Request {
 
     /// Takes headers away that every request may have. Without a copy, if nothing else has been taken away.
     pub(crate) fn hide_headers(&mut self, names: &'static [HeaderName]) {
-        for name in names {
-            self.parts.set.remove(name);
-        }
-        match &mut self.parts.removed {
-            removed if removed.is_empty() => *removed = Cow::Borrowed(names),
-            removed => removed.to_mut().extend_from_slice(names),
+        if self.parts.set.is_empty() && self.parts.removed.is_empty() {
+            self.parts.removed = Cow::Borrowed(names);
+        } else {
+            for name in names {
+                self.remove_header(name.clone());
+            }
         }
     }
 

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 
 use wasm_bindgen::JsValue;
 
+use super::glue;
+
 /// How many are kept, and the longest of them: most statements are constants.
 const MAX_KEPT: usize = 32;
 const MAX_KEPT_BYTES: usize = 512;
@@ -15,14 +17,16 @@ thread_local! {
 
 /// Calls `use_it` with a text as a value of JavaScript, without making that anew if it is there.
 pub(crate) fn with_kept<T>(text: &str, use_it: impl FnOnce(&JsValue) -> T) -> T {
-    let is_it = |(kept, _): &&(String, JsValue)| kept == text;
-    if text.len() <= MAX_KEPT_BYTES && !KEPT.with_borrow(|kept| kept.iter().any(|one| is_it(&one))) {
+    let mut place =
+        KEPT.with_borrow(|kept| kept.iter().position(|(known, _)| glue::is_equal(known.as_bytes(), text.as_bytes())));
+    if place.is_none() && text.len() <= MAX_KEPT_BYTES {
         KEPT.with_borrow_mut(|kept| {
             kept.truncate(MAX_KEPT - 1);
             kept.push_front((text.to_owned(), JsValue::from_str(text)));
         });
+        place = Some(0);
     }
-    KEPT.with_borrow(|kept| match kept.iter().find(is_it) {
+    KEPT.with_borrow(|kept| match place.and_then(|place| kept.get(place)) {
         Some((_, value)) => use_it(value),
         None => use_it(&JsValue::from_str(text)),
     })
