@@ -25,14 +25,54 @@ function classesIn(bindings) {
 const isDurableObject = ({ body }) => /^ {4}constructor\(\w+, \w+\) \{$/m.test(body);
 
 /**
- * What wasm-bindgen wrote, with the guard for everybody, long strings written at once, and without classes that nobody can construct
- * and nothing mentions.
+ * What wasm-bindgen wrote, with a quick guard for everybody, which objects ask once an event, long strings written at once, imports of
+ * JavaScript without a function around them, and without classes that nobody can construct and nothing mentions.
+ *
+ * An event that comes seldom is interpreted, and each function that it calls costs it as much as some dozen instructions of wasm.
  */
 export function exposed(bindings) {
-  return classesIn(bindings)
-    .filter(({ body }) => !/^ {4}constructor\(/m.test(body))
-    .reduce(withoutClass, withLongStrings(changed(bindings, "\nfunction __wbg_call_guard(", "\nexport function __wbg_call_guard(")));
+  return [withQuickGuard, withLongStrings, withDirectImports, withUnguardedObjects, withoutUnused].reduce(
+    (text, change) => change(text),
+    bindings,
+  );
 }
+
+const GUARD = "\nfunction __wbg_call_guard() {\n";
+const MEMORY = "let cachedInt32ArrayMemory0 = null;";
+
+/**
+ * The guard, for everybody. It begins with what nearly always holds: the instance has not trapped, and its memory has not grown since
+ * the last look, which would make the element `undefined`.
+ */
+function withQuickGuard(bindings) {
+  if (!bindings.includes(MEMORY)) throw new Error(`wasm-bindgen has changed: there is no ${JSON.stringify(MEMORY)}`);
+  const isFine = "cachedInt32ArrayMemory0?.[__wbg_terminated_addr] === 0 && !__wbg_reinit_scheduled";
+  return changed(bindings, GUARD, `\nexport function __wbg_call_guard() {\n    if (${isFine}) return;\n`);
+}
+
+/** Functions that do nothing but call a function of an imported module with what they are called with. */
+const DETOUR = /^( +\w+: )function\(([\w, ]*)\) \{\n +(?:const ret = )?(\w+)\(\2\);\n(?: +return ret;\n)? +\}/gm;
+
+function withDirectImports(bindings) {
+  const names = [...bindings.matchAll(/^import \{ ([\w, ]+) \} from/gm)].flatMap(([, names]) => names.split(", "));
+  return bindings.replace(DETOUR, (text, place, _, name) => (names.includes(name) ? place + name : text));
+}
+
+/** What asks whether the wasm instance is still the one of the object, and whether it has trapped. */
+const STALE = / {8}if \(this\.__wbg_inst !== undefined && this\.__wbg_inst !== __wbg_instance_id\) \{\n.*\n {8}\}\n/g;
+const GUARDED = /^ {8}__wbg_call_guard\(\);\n(?= {8}try \{\n {12}(?:ret = )?wasm\.\w+\(this\.__wbg_ptr\b)/gm;
+
+/** Objects are called by `durable-object.js` alone, which has asked both just before. */
+function withUnguardedObjects(bindings) {
+  return classesIn(bindings)
+    .filter(isDurableObject)
+    .reduce((text, { body }) => text.replace(body, () => body.replace(STALE, "").replace(GUARDED, "")), bindings);
+}
+
+const withoutUnused = (bindings) =>
+  classesIn(bindings)
+    .filter(({ body }) => !/^ {4}constructor\(/m.test(body))
+    .reduce(withoutClass, bindings);
 
 /** The loop over the characters of a string is for short ones: a megabyte takes it a millisecond more than `TextEncoder`. */
 function withLongStrings(bindings) {

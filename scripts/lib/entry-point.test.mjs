@@ -22,13 +22,70 @@ test("an event that wasm-bindgen had to call otherwise is exported under its own
   assert.match(text, /^export default \{ fetch: wasm\.fetch \};$/m);
 });
 
-test("the guard is there for everybody, and long strings are written at once", () => {
+const MEMORY = "let cachedInt32ArrayMemory0 = null;\n";
+const GUARD = "\nfunction __wbg_call_guard() {\n    look();\n}\n";
+
+test("the guard is there for everybody, and begins with a quick look", () => {
+  const text = exposed(GUARD + MEMORY);
+  assert.match(text, /^export function __wbg_call_guard\(\) \{\n {4}if \(.*cachedInt32ArrayMemory0.* === 0 && .*\) return;\n {4}look\(\);$/m);
+  assert.throws(() => exposed(MEMORY), /there is no .*__wbg_call_guard/);
+  assert.throws(() => exposed(GUARD), /there is no .*cachedInt32ArrayMemory0/);
+});
+
+test("the quick look finds a trapped instance, grown memory and a scheduled restart", () => {
+  const guard = exposed(GUARD + MEMORY).match(/^export (function __wbg_call_guard\(\) \{\n.*\n.*\n\})$/m)[1];
+  const isLookedAt = new Function(
+    "cachedInt32ArrayMemory0, __wbg_terminated_addr, __wbg_reinit_scheduled",
+    `let looked = false; const look = () => (looked = true); ${guard} __wbg_call_guard(); return looked;`,
+  );
+  const memory = new Int32Array(4);
+  assert.equal(isLookedAt(memory, 2, false), false);
+  assert.equal(isLookedAt(memory, 2, true), true);
+  assert.equal(isLookedAt(memory, undefined, false), true);
+  assert.equal(isLookedAt(null, 2, false), true);
+  assert.equal(isLookedAt(Int32Array.of(0, 0, 1, 0), 2, false), true);
+  structuredClone(memory.buffer, { transfer: [memory.buffer] });
+  assert.equal(isLookedAt(memory, 2, false), true);
+});
+
+test("long strings are written at once", () => {
   const pass = "function passStringToWasm0(arg, malloc, realloc) {\n    if (realloc === undefined) {\n    }\n}\n";
-  const text = exposed(`\nfunction __wbg_call_guard() {\n}\n${pass}`);
-  assert.match(text, /^export function __wbg_call_guard\(\)/m);
-  assert.match(text, /^ {4}if \(realloc === undefined \|\| arg\.length > 384\) \{$/m);
-  assert.throws(() => exposed(pass), /there is no .*__wbg_call_guard/);
-  assert.throws(() => exposed(`\nfunction __wbg_call_guard() {\n}\n${pass.replace("undefined", "null")}`), /there is no .*passStringToWasm0/);
+  assert.match(exposed(GUARD + MEMORY + pass), /^ {4}if \(realloc === undefined \|\| arg\.length > 384\) \{$/m);
+  assert.throws(() => exposed(GUARD + MEMORY + pass.replace("undefined", "null")), /there is no .*passStringToWasm0/);
+});
+
+test("an import that only hands on is what it hands on to", () => {
+  const place = (name, body) => `        __wbg_${name}: function(arg0, arg1) {\n${body}        },\n`;
+  const text = exposed(
+    [
+      "import { take, send, run } from './snippets/glue.js';\n",
+      place("take", "            const ret = take(arg0, arg1);\n            return ret;\n"),
+      place("send", "            send(arg0, arg1);\n"),
+      place("unsigned", "            send(arg0, arg1 >>> 0);\n"),
+      place("converted", "            const ret = take(arg0, arg1);\n            return !ret;\n"),
+      place("longer", "            free(arg0);\n            run(arg0, arg1);\n"),
+      place("other", "            const ret = fetch(arg0, arg1);\n            return ret;\n"),
+      GUARD + MEMORY,
+    ].join(""),
+  );
+  const direct = [...text.matchAll(/^ +(__wbg_\w+): (?!function)(\w+),$/gm)].map(([, name, value]) => [name, value]);
+  assert.deepEqual(direct, [["__wbg_take", "take"], ["__wbg_send", "send"]]);
+});
+
+test("methods of objects leave the guard to whoever calls them, and those of other classes do not", () => {
+  const stale =
+    "        if (this.__wbg_inst !== undefined && this.__wbg_inst !== __wbg_instance_id) {\n            throw new Error('$&');\n        }\n";
+  const guarded = (call) => `        __wbg_call_guard();\n        try {\n            ${call}\n        } catch(e) {\n        }\n`;
+  const methods =
+    `    fetch(request) {\n${stale}        let ret;\n${guarded("ret = wasm.counter_fetch(this.__wbg_ptr, request);")}    }\n` +
+    `    free() {\n        const ptr = this.__destroy_into_raw();\n${guarded("wasm.__wbg_counter_free(ptr, 0);")}    }\n`;
+  const object = `export class Counter {\n    constructor(state, env) {\n${guarded("ret = wasm.counter_new(state, env);")}    }\n${methods}}\n`;
+  const other = `export class Other {\n    constructor(value) {\n    }\n${methods}}\n`;
+  const text = exposed(`${object}${other}${GUARD}${MEMORY}`);
+  const [first, second] = text.split("export class Other");
+  assert.equal(first.match(/__wbg_call_guard\(\);/g).length, 2); // the constructor's and that of `free`
+  assert.doesNotMatch(first, /__wbg_inst /);
+  assert.ok(second.includes(stale) && second.includes(guarded("ret = wasm.counter_fetch(this.__wbg_ptr, request);")));
 });
 
 test("a function that is no event makes the worker a class", () => {

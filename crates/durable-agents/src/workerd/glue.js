@@ -132,7 +132,7 @@ let room;
 /** What the wasm lends, it lends anew when it is replaced by a fresh instance. */
 export function lend(itsMemory, itsStart, itsRoom) {
   memory = itsMemory;
-  start = itsStart;
+  start = itsStart >>> 0;
   room = itsRoom;
   message = undefined;
   look();
@@ -173,14 +173,14 @@ let taken = NaN;
 export function take(received) {
   // In case that writing fails: what was there before is half overwritten then.
   taken = NaN;
-  message = undefined;
   taken = write(received);
-  if (taken === taken) message = received;
+  message = taken === taken ? received : undefined;
   return taken;
 }
 
 function write(received) {
-  bytesNow();
+  // As in `bytesNow`, without a call of it.
+  if (bytes.length === 0) look();
   if (typeof received !== "string") {
     if (!(received?.byteLength <= room)) return NaN;
     lent.set(new Uint8Array(received));
@@ -224,9 +224,9 @@ export function send_text(socket, at, length) {
   socket.send(textAt(at, length));
 }
 
-const textAt = (at, length) => decoder.decode(bytesNow().subarray(at, at + length));
+const textAt = (at, length) => decoder.decode(bytesNow().subarray(at >>> 0, (at >>> 0) + length));
 
 /** Sends a copy of the bytes at `at`: the platform keeps what it is given until it has sent it. */
 export function send_bytes(socket, at, length) {
-  socket.send(bytesNow().buffer.slice(at, at + length));
+  socket.send(bytesNow().buffer.slice(at >>> 0, (at >>> 0) + length));
 }

@@ -17,8 +17,8 @@ extern "C" {
     fn hand_over_by_place(
         env: &JsValue,
         binding: &JsValue,
-        start: u32,
-        end: u32,
+        start: i32,
+        end: i32,
         request: &web_sys::Request,
         internal: &JsValue,
         again: &JsValue,
@@ -37,7 +37,7 @@ extern "C" {
     pub(crate) fn respond(status: u16, head: &str, body: &JsValue) -> Result<sys::Response, JsValue>;
 
     #[wasm_bindgen(catch, js_name = respond_like)]
-    fn respond_like_at(template: &sys::Response, at: u32, length: u32) -> Result<sys::Response, JsValue>;
+    fn respond_like_at(template: &sys::Response, at: i32, length: i32) -> Result<sys::Response, JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(crate) fn switched(client: &sys::WebSocket) -> Result<sys::Response, JsValue>;
@@ -52,7 +52,7 @@ extern "C" {
     pub(crate) fn table() -> Result<Vec<JsValue>, JsValue>;
 
     #[wasm_bindgen(js_name = lend)]
-    fn lend_at(memory: &JsValue, start: u32, room: u32);
+    fn lend_at(memory: &JsValue, start: i32, room: i32);
 
     #[wasm_bindgen(catch)]
     fn take(message: &JsValue) -> Result<f64, JsValue>;
@@ -63,10 +63,10 @@ extern "C" {
     fn send_last(socket: &sys::WebSocket, answer: f64) -> Result<bool, JsValue>;
 
     #[wasm_bindgen(catch, js_name = send_text)]
-    fn send_text_at(socket: &sys::WebSocket, at: u32, length: u32) -> Result<(), JsValue>;
+    fn send_text_at(socket: &sys::WebSocket, at: i32, length: i32) -> Result<(), JsValue>;
 
     #[wasm_bindgen(catch, js_name = send_bytes)]
-    fn send_bytes_at(socket: &sys::WebSocket, at: u32, length: u32) -> Result<(), JsValue>;
+    fn send_bytes_at(socket: &sys::WebSocket, at: i32, length: i32) -> Result<(), JsValue>;
 }
 
 /// Room for a message on its way in.
@@ -210,8 +210,8 @@ pub(crate) fn hand_over(
     internal: &JsValue,
     again: &JsValue,
 ) -> Result<JsValue, JsValue> {
-    #[allow(clippy::cast_possible_truncation, reason = "places in the lent memory")]
-    hand_over_by_place(env, binding, name.start as u32, name.end as u32, request, internal, again)
+    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "places in the lent memory")]
+    hand_over_by_place(env, binding, name.start as i32, name.end as i32, request, internal, again)
 }
 
 /// An answer with a short text, and with status and headers of another.
@@ -250,14 +250,23 @@ pub(crate) fn converted(data: &Data<'_>) -> JsValue {
     })
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "wasm has addresses of 32 bits; nobody calls this elsewhere")]
-fn address(bytes: &[u8]) -> u32 {
-    bytes.as_ptr().addr() as u32
+// Both with a sign, as all integers of wasm come to JavaScript: for those without, wasm-bindgen puts a function around each import.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "wasm has addresses of 32 bits; nobody calls this elsewhere"
+)]
+fn address(bytes: &[u8]) -> i32 {
+    bytes.as_ptr().addr() as i32
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "wasm has lengths of 32 bits; nobody calls this elsewhere")]
-fn length(bytes: &[u8]) -> u32 {
-    bytes.len() as u32
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "no text is as long as half of an object's memory"
+)]
+fn length(bytes: &[u8]) -> i32 {
+    bytes.len() as i32
 }
 
 #[cfg(test)]
