@@ -26,7 +26,8 @@ export async function aboutRun(workerd, mode, times) {
 
 /** The same in words. */
 export const circumstances = (about) =>
-  `${about.date}, ${about.mode} mode: ${about.rounds} rounds of ${about.measure_ms} ms for each server and scenario. ` +
+  `${about.date}, ${about.mode} mode: ${about.rounds} rounds of ${about.measure_ms} ms` +
+  `${about.launches > 1 ? `, in ${about.launches} processes,` : ""} for each server and scenario. ` +
   `workerd ${about.workerd}, compatibility date ${about.compatibility_date}, ${about.rust}. ` +
   `${about.cpus} × ${about.cpu}, ${about.os}; load average before the run ${about.load_average}. ` +
   (about.pinned

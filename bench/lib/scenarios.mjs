@@ -20,15 +20,20 @@ export const WEIGHED = [
   { name: "memory of an idle connection", what: "connection" },
 ];
 
-/** How long; the fields of `load` are those of `Plan` in load/src/plan.rs, those of `weighing` of `Weighing`. */
+/**
+ * How long; the fields of `load` are those of `Plan` in load/src/plan.rs, those of `weighing` of `Weighing`. The rounds are spread over
+ * `launches` of the servers.
+ */
 export const MODES = {
   full: {
     load: { rounds: 15, warm_up_rounds: 2, warm_up_ms: 250, measure_ms: 1000 },
+    launches: 3,
     weighing: { rounds: 5, warm_up: 500, count: 2_000 },
     starts: 15,
   },
   short: {
     load: { rounds: 5, warm_up_rounds: 1, warm_up_ms: 100, measure_ms: 250 },
+    launches: 1,
     weighing: { rounds: 1, warm_up: 200, count: 500 },
     starts: 5,
   },
