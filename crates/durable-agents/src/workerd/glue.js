@@ -135,6 +135,7 @@ export function lend(itsMemory, itsStart, itsRoom) {
   start = itsStart >>> 0;
   room = itsRoom;
   message = undefined;
+  taken = NaN;
   look();
 }
 
