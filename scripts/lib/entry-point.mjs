@@ -28,7 +28,7 @@ const isDurableObject = ({ body }) => /^ {4}constructor\(\w+, \w+\) \{$/m.test(b
  * What wasm-bindgen wrote, with a quick guard for everybody, which objects ask once an event, long strings written at once, imports of
  * JavaScript without a function around them, and without classes that nobody can construct and nothing mentions.
  *
- * An event that comes seldom is interpreted, and each function that it calls costs it as much as some dozen instructions of wasm.
+ * JavaScript that runs seldom is interpreted, and each function that it calls costs it a frame of the interpreter.
  */
 export function exposed(bindings) {
   return [withQuickGuard, withLongStrings, withDirectImports, withUnguardedObjects, withoutUnused].reduce(

@@ -401,11 +401,12 @@ impl Runtime {
         self.shell().links.remove(link);
     }
 
-    /// What a message is for, if its connection is open by now.
+    /// A message on a socket, once the agent has started.
     fn take(&self, socket: &Rc<dyn Socket>, message: Message) -> Option<Rest> {
         self.hear(self.shell().resolve(socket)?, message)
     }
 
+    /// Handles a message if its connection is open by now, and keeps it if that is still opening.
     fn hear(&self, link: Rc<Link>, message: Message) -> Option<Rest> {
         match link.phase() {
             Phase::Opening => self.keep(&link, Waiting::Message(message)),
