@@ -31,7 +31,7 @@ const isDurableObject = ({ body }) => /^ {4}constructor\(\w+, \w+\) \{$/m.test(b
  * JavaScript that runs seldom is interpreted, and each function that it calls costs it a frame of the interpreter.
  */
 export function exposed(bindings) {
-  return [withQuickGuard, withLongStrings, withDirectImports, withUnguardedObjects, withoutUnused].reduce(
+  return [withQuickGuard, withCatch, withLongStrings, withDirectImports, withUnguardedObjects, withoutUnused].reduce(
     (text, change) => change(text),
     bindings,
   );
@@ -50,6 +50,9 @@ function withQuickGuard(bindings) {
   return changed(bindings, GUARD, `\nexport function __wbg_call_guard() {\n    if (${isFine}) return;\n`);
 }
 
+/** What decides whether an exception of the wasm was thrown in it or by JavaScript, or is a trap, and throws what it was. */
+const withCatch = (bindings) => bindings.replace("\nfunction __wbg_handle_catch(", "\nexport function __wbg_handle_catch(");
+
 /** Functions that do nothing but call a function of an imported module with what they are called with. */
 const DETOUR = /^( +\w+: )function\(([\w, ]*)\) \{\n +(?:const ret = )?(\w+)\(\2\);\n(?: +return ret;\n)? +\}/gm;
 
@@ -62,11 +65,19 @@ function withDirectImports(bindings) {
 const STALE = / {8}if \(this\.__wbg_inst !== undefined && this\.__wbg_inst !== __wbg_instance_id\) \{\n.*\n {8}\}\n/g;
 const GUARDED = /^ {8}__wbg_call_guard\(\);\n(?= {8}try \{\n {12}(?:ret = )?wasm\.\w+\(this\.__wbg_ptr\b)/gm;
 
-/** Objects are called by `durable-object.js` alone, which has asked both just before. */
+/** What takes a message: no method, but the function of the wasm that it would call. */
+const RECEIVE = /^ {4}__receive\([^)]*\) \{\n(?: {5,}.*\n)*? +ret = (wasm\.\w+)\(this\.__wbg_ptr\b.*\n(?: {5,}.*\n)*? {4}\}$/m;
+
+/** Objects are called by `durable-object.js` alone, which has asked both just before, and knows what to do with what `__receive` throws. */
 function withUnguardedObjects(bindings) {
+  const bare = (body) => {
+    const text = body.replace(STALE, "").replace(GUARDED, "").replace(RECEIVE, "    get __receive() {\n        return $1;\n    }");
+    if (text.includes("    __receive(")) throw new Error("wasm-bindgen has changed: `__receive` calls the wasm in another way");
+    return text;
+  };
   return classesIn(bindings)
     .filter(isDurableObject)
-    .reduce((text, { body }) => text.replace(body, () => body.replace(STALE, "").replace(GUARDED, "")), bindings);
+    .reduce((text, { body }) => text.replace(body, () => bare(body)), bindings);
 }
 
 const withoutUnused = (bindings) =>

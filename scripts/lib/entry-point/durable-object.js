@@ -19,27 +19,38 @@ export function durableObject(Rust, name, glue) {
   class Durable {
     #state;
     #env;
-    #object;
-    #instanceId;
+
+    // No private fields, which take the interpreter longer. Nobody but the platform has the object, and it looks for none of them.
+    object;
+    instanceId;
+    receive;
+    pointer;
 
     constructor(state, env) {
       this.#state = state;
       this.#env = env;
-      Durable.here(this);
+      here(this);
     }
 
-    /** The object in the wasm instance that runs now, made anew if that is not the one of the event before. */
-    static here(durable) {
-      wasm.__wbg_call_guard(); // replaces an instance that has trapped
-      if (durable.#instanceId !== isolate.instanceId) {
-        durable.#object = new Rust(durable.#state, durable.#env);
-        durable.#instanceId = isolate.instanceId;
-      }
-      return durable.#object;
+    /** The object in the wasm instance that runs now. */
+    static renew(durable) {
+      const object = new Rust(durable.#state, durable.#env);
+      durable.object = object;
+      durable.receive = object.__receive;
+      durable.pointer = object.__wbg_ptr;
+      durable.instanceId = isolate.instanceId;
     }
   }
 
-  const { here } = Durable;
+  const { renew } = Durable;
+
+  /** The object in the wasm instance that runs now, made anew if that is not the one of the event before. */
+  function here(durable) {
+    wasm.__wbg_call_guard(); // replaces an instance that has trapped
+    if (durable.instanceId !== isolate.instanceId) renew(durable);
+    return durable.object;
+  }
+
   const handlers = {};
   for (const [name, { value: method }] of Object.entries(Object.getOwnPropertyDescriptors(Rust.prototype))) {
     if (typeof method !== "function" || name === "constructor" || name === "free" || name.startsWith("__")) continue;
@@ -53,14 +64,22 @@ export function durableObject(Rust, name, glue) {
           };
   }
   // Most messages need neither themselves nor their socket as a value in the wasm.
-  if (glue && Rust.prototype.__receive) {
+  if (glue && "__receive" in Rust.prototype) {
     const { own, take } = glue;
     own(name);
     handlers.webSocketMessage = function (socket, message) {
-      const object = here(this);
-      const answer = object.__receive(socket.__agentsKey, take(message));
+      // As in `here`, without a call of it.
+      wasm.__wbg_call_guard();
+      if (this.instanceId !== isolate.instanceId) renew(this);
+      const taken = take(message);
+      let answer;
+      try {
+        answer = this.receive(this.pointer, socket.__agentsKey, taken);
+      } catch (error) {
+        wasm.__wbg_handle_catch(error);
+      }
       if (answer === DONE) return undefined;
-      return answer === WAITS ? object.__rest() : object.webSocketMessage(socket, message);
+      return answer === WAITS ? this.object.__rest() : this.object.webSocketMessage(socket, message);
     };
   }
   for (const [name, value] of Object.entries(handlers)) {

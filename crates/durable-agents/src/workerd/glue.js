@@ -139,16 +139,14 @@ export function lend(itsMemory, itsStart, itsRoom) {
   look();
 }
 
-/** The memory as bytes, and what is lent of it, as bytes and as words of four of them. */
+/** The memory as bytes, and what is lent of it. */
 let bytes;
 let lent;
-let words;
 
 function look() {
   const { buffer } = memory;
   bytes = new Uint8Array(buffer);
   lent = new Uint8Array(buffer, start, room);
-  words = new Int32Array(buffer, start, room >> 2);
 }
 
 function bytesNow() {
@@ -156,9 +154,6 @@ function bytesNow() {
   if (bytes.length === 0) look();
   return bytes;
 }
-
-/** A loop takes fewer instructions than the encoder's call, and the object that this returns, up to about this length. */
-const SHORT_TEXT = 64;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -170,46 +165,24 @@ let taken = NaN;
 /**
  * Writes what a socket has received to the lent memory. Returns how many bytes of UTF-8 a text has taken, or -1 less the length of what
  * was no text. NaN, with anything in the memory, if it does not fit.
+ *
+ * All in one function, as it is often interpreted: where server and client share a CPU, V8 was seen to begin to compile the JavaScript
+ * of a message and not to get done. A loop over the characters, which costs less for a short text once it is compiled, costs more then.
  */
 export function take(received) {
+  // Memory that has grown has left its old buffer empty.
+  if (lent.length === 0) look();
   // In case that writing fails: what was there before is half overwritten then.
   taken = NaN;
-  taken = write(received);
+  if (typeof received === "string") {
+    const { read, written } = encoder.encodeInto(received, lent);
+    if (read === received.length) taken = written;
+  } else if (received?.byteLength <= room) {
+    lent.set(new Uint8Array(received));
+    taken = -1 - received.byteLength;
+  }
   message = taken === taken ? received : undefined;
   return taken;
-}
-
-function write(received) {
-  // As in `bytesNow`, without a call of it.
-  if (bytes.length === 0) look();
-  if (typeof received !== "string") {
-    if (!(received?.byteLength <= room)) return NaN;
-    lent.set(new Uint8Array(received));
-    return -1 - received.byteLength;
-  }
-  const { length } = received;
-  if (length > room) return NaN;
-  if (length <= SHORT_TEXT) {
-    let code = 0;
-    let index = 0;
-    // A store is dearer than putting a word together, as each asks whether the memory is still there.
-    for (let word = 0; index < length - 3; index += 4) {
-      const one = received.charCodeAt(index);
-      const two = received.charCodeAt(index + 1);
-      const three = received.charCodeAt(index + 2);
-      const four = received.charCodeAt(index + 3);
-      code |= one | two | three | four;
-      words[word++] = one | (two << 8) | (three << 16) | (four << 24);
-    }
-    for (; index < length; index++) {
-      const unit = received.charCodeAt(index);
-      code |= unit;
-      lent[index] = unit;
-    }
-    if (code < 0x80) return length;
-  }
-  const { read, written } = encoder.encodeInto(received, lent);
-  return read === length ? written : NaN;
 }
 
 /** The message that was taken last, if `take` has returned `answer` for it: what is equal to it need not be converted. */

@@ -78,19 +78,15 @@ thread_local! {
 
 /// The memory in which JavaScript leaves a message. It keeps the value too: what goes out is often what has just come in.
 struct Lent {
-    room: Box<Room>,
+    room: Box<[u8; ROOM_BYTES]>,
     // What `take` has answered: how long a text is in bytes of UTF-8, -1 less the length of what is no text, or NaN.
     taken: f64,
 }
 
-/// JavaScript writes words of four bytes.
-#[repr(align(4))]
-struct Room([u8; ROOM_BYTES]);
-
 impl Lent {
     fn new() -> Self {
-        let room = Box::new(Room([0; ROOM_BYTES]));
-        lend_at(&wasm_bindgen::memory(), address(&room.0), length(&room.0));
+        let room = Box::new([0; ROOM_BYTES]);
+        lend_at(&wasm_bindgen::memory(), address(&*room), length(&*room));
         Self { room, taken: f64::NAN }
     }
 
@@ -99,19 +95,19 @@ impl Lent {
         let taken = (!self.taken.is_nan()).then_some(self.taken as i32)?;
         match usize::try_from(taken) {
             Ok(length) => Some(Message::Text(self.text(length)?.to_owned())),
-            Err(_) => Some(Message::Binary(self.room.0.get(..usize::try_from(-1 - taken).ok()?)?.to_vec())),
+            Err(_) => Some(Message::Binary(self.room.get(..usize::try_from(-1 - taken).ok()?)?.to_vec())),
         }
     }
 
     fn text(&self, length: usize) -> Option<&str> {
-        str::from_utf8(self.room.0.get(..length)?).ok()
+        str::from_utf8(self.room.get(..length)?).ok()
     }
 
     /// Whether `bytes` are those of the message; `taken` is what `take` would answer for them.
     fn has(&self, bytes: &[u8], taken: f64) -> bool {
         #[allow(clippy::float_cmp, reason = "whole numbers")]
         let is_as_long = taken == self.taken;
-        is_as_long && self.room.0.get(..bytes.len()).is_some_and(|room| is_equal(room, bytes))
+        is_as_long && self.room.get(..bytes.len()).is_some_and(|room| is_equal(room, bytes))
     }
 }
 
