@@ -26,8 +26,9 @@ const FEATURES = [
   "exception-handling",
 ].map((feature) => `--enable-${feature}`);
 
-// Few functions inside others are less when they are compressed; the order of their names is the one that we gave them.
-const WASM_OPT = ["-Oz", "--one-caller-inline-max-function-size=20", "--reorder-functions-by-name", ...FEATURES];
+// Few functions inside others are less when they are compressed; the order of their names is the one that we gave them. At the lowest
+// addresses is the end of the stack, where no pointer points, so that an offset added to one can be a part of the load.
+const WASM_OPT = ["--low-memory-unused", "-Oz", "--one-caller-inline-max-function-size=20", "--reorder-functions-by-name", ...FEATURES];
 
 /** The standard library is compiled along where panics unwind. Nobody reads a backtrace in wasm, so it comes without. */
 const SMALL_STD = { CARGO_UNSTABLE_BUILD_STD_FEATURES: "panic-unwind,optimize_for_size" };
@@ -78,7 +79,10 @@ export const compile = ({ crateDir, args, unwind }) =>
     },
   });
 
-/** Places of panics, without the folders of the machine that builds. */
+/** How much a function may weigh to be compiled into its callers, in LLVM's units: what it takes to be smaller, instead of 50. */
+const INLINED = "-Cllvm-args=-inline-threshold=5";
+
+/** Less code, and places of panics without the folders of the machine that builds. */
 function rustFlags() {
   const sysroot = (toolchain) => ask("rustc", [...toolchain, "--print", "sysroot"])?.trim();
   const folders = [
@@ -87,7 +91,8 @@ function rustFlags() {
     ...[sysroot(["+nightly"]), sysroot([])].map((folder) => folder && [join(folder, "lib/rustlib/src/rust/library"), "rust"]),
   ];
   // Flags are separated by spaces, so a folder whose name has one keeps its name.
-  return folders.filter((folder) => folder && !/\s/.test(folder[0])).map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
+  const remapped = folders.filter((folder) => folder && !/\s/.test(folder[0]));
+  return [INLINED, ...remapped.map(([from, to]) => `--remap-path-prefix=${from}=${to}`)];
 }
 
 /** A linker that leaves out what the script cannot use. */
