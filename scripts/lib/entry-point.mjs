@@ -26,9 +26,9 @@ const isDurableObject = ({ body }) => /^ {4}constructor\(\w+, \w+\) \{$/m.test(b
 
 /**
  * What wasm-bindgen wrote, with a quick guard for everybody, which objects ask once an event, long strings written at once, imports of
- * JavaScript without a function around them, and without classes that nobody can construct and nothing mentions.
+ * JavaScript and what takes a message without a function around them, and without classes that nobody can construct and nothing mentions.
  *
- * JavaScript that runs seldom is interpreted, and each function that it calls costs it a frame of the interpreter.
+ * Much of the JavaScript is interpreted, and each function that it calls costs it a frame of the interpreter.
  */
 export function exposed(bindings) {
   return [withQuickGuard, withCatch, withLongStrings, withDirectImports, withUnguardedObjects, withoutUnused].reduce(
