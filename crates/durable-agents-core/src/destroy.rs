@@ -21,6 +21,9 @@ use crate::task::TaskError;
 /// When the alarm finishes what was interrupted, if nothing else wakes the object before.
 const SAFETY_MS: u64 = 10_000;
 
+/// What the platform tells those who wait for the object when it goes.
+pub(crate) const REASON: &str = "the agent was destroyed";
+
 /// Whether an earlier wake, or this one, has begun to destroy the object.
 pub(crate) fn is_pending(shell: &Shell) -> bool {
     shell.background.tables.has(&DESTROYING)
@@ -62,7 +65,7 @@ fn begin(entity: &Rc<dyn Entity>) -> Result<(), HostError> {
         close_all(shell);
         shell.host.sleep(Duration::ZERO).await;
         // Whatever else is under way would write into the emptied storage.
-        shell.host.abort("the agent was destroyed");
+        shell.host.abort(REASON);
     }));
     Ok(())
 }

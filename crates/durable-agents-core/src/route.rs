@@ -10,6 +10,7 @@ use std::rc::Rc;
 use futures::future::LocalBoxFuture;
 use http::{HeaderName, HeaderValue, Method};
 
+use crate::destroy;
 use crate::host::{HostError, Level, Placement, Target};
 use crate::http::Headers;
 use crate::stub::{INTERNAL_HEADERS, PROPS_HEADER};
@@ -352,7 +353,8 @@ pub struct Delivery<'a> {
     pub placement: &'a Placement,
     /// Props for its start, as [`encode_props`](crate::encode_props) makes them.
     pub props: Option<&'a HeaderValue>,
-    /// How often to try again where the platform says that it may help.
+    /// How often to try again where the platform says that it may help, or where the object was destroyed while it held a request that
+    /// is safe to repeat.
     pub retry: RoutingRetry,
     /// Is told of every failed attempt that is followed by another.
     pub on_retry: Option<&'a dyn Fn(&RetryNotice<'_>)>,
@@ -385,6 +387,7 @@ impl Delivery<'_> {
         let Route { binding, name } = self.route;
         let target = Target { binding: binding.clone(), name: name.clone(), placement: self.placement.clone() };
         let max_attempts = self.retry.max_attempts();
+        let is_safe = matches!(gateway.method(&request), Method::GET | Method::HEAD);
         let mut next = Some(request);
         for attempt in 1..=max_attempts {
             let Some(current) = next.take() else { break };
@@ -401,8 +404,11 @@ impl Delivery<'_> {
                     }
                 }
             };
+            // An object that is being destroyed holds what reaches it until it is gone. The platform does not say whether it had begun
+            // with this one before, so only what is safe to repeat finds the fresh instance.
+            let may_help = error.retryable || (is_safe && error.message == destroy::REASON);
             // An overloaded object is not helped by another call.
-            if !error.retryable || error.overloaded || next.is_none() || attempt == max_attempts {
+            if !may_help || error.overloaded || next.is_none() || attempt == max_attempts {
                 return Err(error);
             }
             let delay_ms = self.retry.delay_ms(attempt, gateway.random());
@@ -461,6 +467,7 @@ mod tests {
     struct Flaky {
         failures: Cell<u32>,
         slept: Cell<u32>,
+        method: Method,
     }
 
     impl Gateway for Flaky {
@@ -472,7 +479,7 @@ mod tests {
         }
 
         fn method(&self, _: &&'static str) -> Method {
-            Method::GET
+            self.method.clone()
         }
 
         fn path<'a>(&self, request: &'a &'static str) -> Cow<'a, str> {
@@ -520,7 +527,16 @@ mod tests {
     }
 
     fn again(failures: u32, options: &Options, failed: HostError) -> (Result<&'static str, HostError>, u32) {
-        let gateway = Flaky { failures: Cell::new(failures), slept: Cell::new(0) };
+        again_with(Method::GET, failures, options, failed)
+    }
+
+    fn again_with(
+        method: Method,
+        failures: u32,
+        options: &Options,
+        failed: HostError,
+    ) -> (Result<&'static str, HostError>, u32) {
+        let gateway = Flaky { failures: Cell::new(failures), slept: Cell::new(0), method };
         let route = Route { binding: "Counter".to_owned(), name: "a".to_owned() };
         let outcome = route_again(&gateway, "/agents/counter/a", &route, options, failed).now_or_never();
         (outcome.expect("nothing waits"), gateway.slept.get())
@@ -536,6 +552,17 @@ mod tests {
         assert_eq!(again(0, &Options::new(), broken.clone()), (Err(broken), 0));
         let overloaded = HostError { overloaded: true, ..busy() };
         assert_eq!(again(0, &Options::new(), overloaded.clone()), (Err(overloaded), 0));
+    }
+
+    #[test]
+    fn what_met_an_object_at_its_end_finds_the_next_if_it_is_safe_to_repeat() {
+        let destroyed = || HostError { reset: true, ..HostError::new(destroy::REASON) };
+        for method in [Method::GET, Method::HEAD] {
+            assert_eq!(again_with(method, 0, &Options::new(), destroyed()), (Ok("answer"), 1));
+        }
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            assert_eq!(again_with(method, 0, &Options::new(), destroyed()), (Err(destroyed()), 0));
+        }
     }
 
     #[test]
