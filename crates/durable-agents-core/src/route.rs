@@ -387,7 +387,6 @@ impl Delivery<'_> {
         let Route { binding, name } = self.route;
         let target = Target { binding: binding.clone(), name: name.clone(), placement: self.placement.clone() };
         let max_attempts = self.retry.max_attempts();
-        let is_safe = matches!(gateway.method(&request), Method::GET | Method::HEAD);
         let mut next = Some(request);
         for attempt in 1..=max_attempts {
             let Some(current) = next.take() else { break };
@@ -406,7 +405,8 @@ impl Delivery<'_> {
             };
             // An object that is being destroyed holds what reaches it until it is gone. The platform does not say whether it had begun
             // with this one before, so only what is safe to repeat finds the fresh instance.
-            let may_help = error.retryable || (is_safe && error.message == destroy::REASON);
+            let is_safe = |request| matches!(gateway.method(request), Method::GET | Method::HEAD);
+            let may_help = error.retryable || (error.message == destroy::REASON && next.as_ref().is_some_and(is_safe));
             // An overloaded object is not helped by another call.
             if !may_help || error.overloaded || next.is_none() || attempt == max_attempts {
                 return Err(error);
