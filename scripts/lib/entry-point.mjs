@@ -50,8 +50,11 @@ function withQuickGuard(bindings) {
   return changed(bindings, GUARD, `\nexport function __wbg_call_guard() {\n    if (${isFine}) return;\n`);
 }
 
+const CATCH = "\nfunction __wbg_handle_catch(";
+
 /** What decides whether an exception of the wasm was thrown in it or by JavaScript, or is a trap, and throws what it was. */
-const withCatch = (bindings) => bindings.replace("\nfunction __wbg_handle_catch(", "\nexport function __wbg_handle_catch(");
+const withCatch = (bindings) =>
+  RECEIVES.test(bindings) ? changed(bindings, CATCH, CATCH.replace("function", "export function")) : bindings;
 
 /** Functions that do nothing but call a function of an imported module with what they are called with. */
 const DETOUR = /^( +\w+: )function\(([\w, ]*)\) \{\n +(?:const ret = )?(\w+)\(\2\);\n(?: +return ret;\n)? +\}/gm;
@@ -65,6 +68,11 @@ function withDirectImports(bindings) {
 const STALE = / {8}if \(this\.__wbg_inst !== undefined && this\.__wbg_inst !== __wbg_instance_id\) \{\n.*\n {8}\}\n/g;
 const GUARDED = /^ {8}__wbg_call_guard\(\);\n(?= {8}try \{\n {12}(?:ret = )?wasm\.\w+\(this\.__wbg_ptr\b)/gm;
 
+/** Whether there is any of it left but the guards of constructor and `free`. */
+const isAsked = (body) => /\bthis\.__wbg_inst\b/.test(body) || body.split("__wbg_call_guard()").length > 3;
+
+const RECEIVES = /^ {4}__receive\(/m;
+
 /** What takes a message: no method, but the function of the wasm that it would call. */
 const RECEIVE = /^ {4}__receive\([^)]*\) \{\n(?: {5,}.*\n)*? +ret = (wasm\.\w+)\(this\.__wbg_ptr\b.*\n(?: {5,}.*\n)*? {4}\}$/m;
 
@@ -72,7 +80,8 @@ const RECEIVE = /^ {4}__receive\([^)]*\) \{\n(?: {5,}.*\n)*? +ret = (wasm\.\w+)\
 function withUnguardedObjects(bindings) {
   const bare = (body) => {
     const text = body.replace(STALE, "").replace(GUARDED, "").replace(RECEIVE, "    get __receive() {\n        return $1;\n    }");
-    if (text.includes("    __receive(")) throw new Error("wasm-bindgen has changed: `__receive` calls the wasm in another way");
+    if (RECEIVES.test(text)) throw new Error("wasm-bindgen has changed: `__receive` calls the wasm in another way");
+    if (isAsked(text)) throw new Error("wasm-bindgen has changed: methods ask in another way for the instance that runs");
     return text;
   };
   return classesIn(bindings)

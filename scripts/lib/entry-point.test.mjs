@@ -86,22 +86,27 @@ test("methods of objects leave the guard to whoever calls them, and those of oth
   assert.equal(first.match(/__wbg_call_guard\(\);/g).length, 2); // the constructor's and that of `free`
   assert.doesNotMatch(first, /__wbg_inst /);
   assert.ok(second.includes(stale) && second.includes(guarded("ret = wasm.counter_fetch(this.__wbg_ptr, request);")));
+  for (const [from, to] of [[" !== undefined", " != null"], ["counter_fetch(this.__wbg_ptr", "counter_fetch(this.ptr"]])
+    assert.throws(() => exposed(object.replaceAll(from, to) + GUARD + MEMORY), /methods ask in another way/);
 });
 
+const CATCH = "\nfunction __wbg_handle_catch(e) {\n}\n";
 const receiving = (call) =>
   `export class Counter {\n    __receive(key, taken) {\n        let ret;\n        __wbg_call_guard();\n        try {\n            ${call}\n        } catch(e) {\n            __wbg_handle_catch(e);\n        }\n        return ret >>> 0;\n    }\n    constructor(state, env) {\n    }\n}\n`;
 
 test("what takes a message is the function of the wasm itself", () => {
-  const text = exposed(GUARD + MEMORY + receiving("ret = wasm.counter___receive(this.__wbg_ptr, key, taken);"));
+  const text = exposed(GUARD + MEMORY + CATCH + receiving("ret = wasm.counter___receive(this.__wbg_ptr, key, taken);"));
   const Counter = new Function("wasm", `${/^export (class Counter \{\n(?:.*\n)*?\})$/m.exec(text)[1]} return Counter;`);
   const wasm = { counter___receive: () => {} };
   const counter = new (Counter(wasm))();
   assert.equal(counter.__receive, wasm.counter___receive);
-  assert.throws(() => exposed(GUARD + MEMORY + receiving("ret = call(this.__wbg_ptr, key, taken);")), /__receive/);
+  assert.throws(() => exposed(GUARD + MEMORY + CATCH + receiving("ret = call(this.__wbg_ptr, key, taken);")), /__receive/);
 });
 
 test("who calls the wasm without a method can tell a trap from what JavaScript has thrown", () => {
-  assert.match(exposed(`${GUARD}${MEMORY}\nfunction __wbg_handle_catch(e) {\n}\n`), /^export function __wbg_handle_catch\(e\) \{$/m);
+  const object = receiving("ret = wasm.counter___receive(this.__wbg_ptr, key, taken);");
+  assert.match(exposed(`${GUARD}${MEMORY}${object}${CATCH}`), /^export function __wbg_handle_catch\(e\) \{$/m);
+  assert.throws(() => exposed(GUARD + MEMORY + object), /there is no .*__wbg_handle_catch/);
 });
 
 test("a function that is no event makes the worker a class", () => {
