@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::DeserializeOwned;
-use serde::de::value::Error;
+use serde_json::Error;
 
 use crate::host::{HostError, Rows, SqlValue, Store};
 

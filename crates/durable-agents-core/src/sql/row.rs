@@ -3,9 +3,11 @@
 use std::fmt;
 use std::vec;
 
-use serde::de::value::{Error, StrDeserializer};
+use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
+// Not serde's own: that of a reader of JSON is there already, with its way of writing numbers.
+use serde_json::{Error, Value};
 
 use super::MAX_SAFE_INTEGER;
 use crate::host::SqlValue;
@@ -172,7 +174,8 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'_> {
             SqlValue::Real(real) if real.abs() > SAFE && real.is_finite() => Err(in_column(
                 self.column,
                 &format_args!(
-                    "{real} is beyond ±{MAX_SAFE_INTEGER} and may be a rounded integer: read it as f64, or store it as text"
+                    "{} is beyond ±{MAX_SAFE_INTEGER} and may be a rounded integer: read it as f64, or store it as text",
+                    Value::from(real)
                 ),
             )),
             _ => self.any(visitor),
@@ -286,7 +289,10 @@ mod tests {
         assert!(error.starts_with("column n: integer 9007199254740992 is beyond"), "{error}");
         assert_eq!(read::<f64>(&["n"], vec![SqlValue::Real(1e300)]), Ok(1e300));
         let error = read::<(serde_json::Value,)>(&["n"], vec![SqlValue::Real(9_007_199_254_740_992.0)]).expect_err("which?");
-        assert!(error.contains("column n") && error.contains("may be a rounded integer"), "{error}");
+        assert!(error.starts_with("column n: 9007199254740992.0 is beyond ±"), "{error}");
+        assert!(error.contains("may be a rounded integer"), "{error}");
+        let error = read::<(String,)>(&["n"], vec![SqlValue::Real(0.5)]).expect_err("no text");
+        assert_eq!(error, "column n: invalid type: floating point `0.5`, expected a string");
         let error = read::<(u8,)>(&["n"], vec![SqlValue::Integer(256)]).expect_err("too large for u8");
         assert!(error.starts_with("column n: "), "{error}");
         assert!(read::<i64>(&["a", "b"], vec![SqlValue::Null, SqlValue::Null]).is_err());
