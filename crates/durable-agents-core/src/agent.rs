@@ -69,6 +69,9 @@ pub trait Agent: Sized + 'static {
     }
 
     /// Methods that schedules and the queue may run, by name. `#[agent]` fills it in, likewise.
+    ///
+    /// Where it is a constant and empty, the agent does without the code that runs them; what an earlier version has left goes to the
+    /// dead letters.
     fn callbacks() -> &'static [Handler<Self>] {
         &[]
     }

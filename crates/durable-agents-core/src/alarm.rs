@@ -20,7 +20,7 @@ use crate::sql::cells::Cells;
 use crate::sql::migrate::{DESTROYING, QUEUES, SCHEDULES, STRIKES, Tables};
 use crate::task::{DESTROY, RunOrigin, TaskError};
 use crate::time::millis;
-use crate::{dead_letter, destroy, queue};
+use crate::{dead_letter, destroy, orphans, queue};
 
 /// How long after a push the alarm looks after the queue, in case the object was lost in the meantime.
 const QUEUE_CHECK_MS: u64 = 10_000;
@@ -41,7 +41,7 @@ pub(crate) const MAX_SETBACKS: u64 = 20;
 const MIN_KEEP_ALIVE_MS: u64 = 1_000;
 
 /// The last moment that the platform has a date for.
-const MAX_TIME_MS: u64 = 8_640_000_000_000_000;
+pub(crate) const MAX_TIME_MS: u64 = 8_640_000_000_000_000;
 
 /// So many one-shot schedules of one callback at once look like a mistake.
 const MANY: usize = 10;
@@ -152,7 +152,7 @@ impl Shell {
 
     /// The same after something has failed that may fail again: what is overdue waits as long again as it has waited already, within
     /// limits. If not even that can be found out, the alarm looks again later.
-    fn arm_after_failure(&self) -> Result<(), HostError> {
+    pub(crate) fn arm_after_failure(&self) -> Result<(), HostError> {
         let at_ms = self.next_alarm(true).unwrap_or_else(|_| Some(self.host.now_ms() + MAX_REST_MS));
         self.background.armed.set(Armed::Unknown);
         self.set_alarm(at_ms)
@@ -243,7 +243,11 @@ impl Shell {
         if background.tables.has(&DESTROYING) {
             want(now_ms + AGAIN_MS);
         }
-        if background.tables.has(&SCHEDULES)
+        if !self.has_callbacks {
+            if let Some(at_ms) = orphans::earliest_ms(self)? {
+                want(at_ms.max(now_ms + if after_failure { as_long_again(at_ms, AGAIN_MS) } else { 1 }));
+            }
+        } else if background.tables.has(&SCHEDULES)
             && let Some(time_s) = table::earliest(store, self.options.hung_schedule_timeout.as_secs())?
         {
             let time_ms = time_s.saturating_mul(1_000);
@@ -257,7 +261,7 @@ impl Shell {
             };
             want(time_ms.max(now_ms + rest_ms));
         }
-        match if background.tables.has(&QUEUES) { queue::first_wait(store)? } else { None } {
+        match if self.has_callbacks && background.tables.has(&QUEUES) { queue::first_wait(store)? } else { None } {
             Some(wait) if after_failure => want(now_ms + as_long_again(wait.since_ms, QUEUE_CHECK_MS)),
             Some(wait) if wait.until_ms > now_ms => want(wait.until_ms),
             Some(_) => want(background.queue_check.keep_or(now_ms + QUEUE_CHECK_MS).max(now_ms + 1)),
@@ -345,21 +349,23 @@ impl Drop for Turn {
     }
 }
 
-/// Everything that the alarm does once the agent has started.
-async fn run(entity: &Rc<dyn Entity>) -> Result<()> {
-    let shell = entity.shell();
-    if shell.background.is_destroyed() {
-        return Ok(());
-    }
-    shell.background.tables.find(shell.host.store(), &SCHEDULES)?;
-    queue::resume(entity);
-    let Some(turn) = Turn::take(entity) else {
-        // Whoever runs them runs what is due now as well, or comes back for it.
-        shell.arm()?;
-        return Ok(());
-    };
-    let outcome = run_due(entity).await;
-    turn.end(outcome)
+/// Everything that the alarm of an agent with callbacks does once that has started.
+pub(crate) fn run(entity: Rc<dyn Entity>) -> LocalBoxFuture<'static, Result<()>> {
+    Box::pin(async move {
+        let shell = entity.shell();
+        if shell.background.is_destroyed() {
+            return Ok(());
+        }
+        shell.background.tables.find(shell.host.store(), &SCHEDULES)?;
+        queue::resume(&entity);
+        let Some(turn) = Turn::take(&entity) else {
+            // Whoever runs them runs what is due now as well, or comes back for it.
+            shell.arm()?;
+            return Ok(());
+        };
+        let outcome = run_due(&entity).await;
+        turn.end(outcome)
+    })
 }
 
 async fn run_due(entity: &Rc<dyn Entity>) -> Result<()> {
@@ -541,8 +547,7 @@ impl<A: Agent> Context<A> {
     /// # Errors
     /// Where the alarm would have failed and been repeated by the platform.
     pub async fn run_due(&self) -> Result<()> {
-        let entity: Rc<dyn Entity> = Rc::clone(&self.instance) as _;
-        run(&entity).await
+        Rc::clone(&self.instance).run_due().await
     }
 
     /// When the alarm of this object goes off, in Unix milliseconds. `None` while its handler runs, unless it was set again.
@@ -586,7 +591,7 @@ pub(crate) fn ring(
         let woken = wake(shell, start).await;
         shell.background.is_ringing.set(false);
         match woken {
-            Ok(true) => run(&entity).await,
+            Ok(true) => Rc::clone(&entity).run_due().await,
             Ok(false) => Ok(()),
             Err(error) => {
                 if let Err(error) = shell.arm_after_failure() {

@@ -42,7 +42,8 @@ impl Store for Closed {
     }
 }
 
-fn begin(entity: &Rc<dyn Entity>) -> Result<(), HostError> {
+/// Has the end come. Once this returns it will.
+pub(crate) fn begin(entity: &Rc<dyn Entity>) -> Result<(), HostError> {
     let shell = entity.shell();
     if shell.background.is_destroyed() {
         return Ok(());

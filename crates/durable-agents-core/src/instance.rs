@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
 
-use futures::future::{Either, select};
+use futures::future::{Either, LocalBoxFuture, ready, select};
 use serde::de::DeserializeOwned;
 
 use crate::agent::{Agent, Close, Hooks, Source, not_implemented};
@@ -22,7 +22,7 @@ use crate::place::with_path;
 use crate::rpc::{self, Answer, Args, Call, Callable, Outlet, Trace};
 use crate::shell::Shell;
 use crate::task::{Run, Task};
-use crate::{state, wire};
+use crate::{alarm, orphans, queue, state, wire};
 
 pub(crate) use crate::guard::Hook;
 
@@ -57,6 +57,10 @@ pub(crate) trait Entity: Any {
     fn has_callback(&self, name: &str) -> bool;
     /// `None`: no such method.
     fn run_callback(self: Rc<Self>, payload: Rc<str>, run: Run) -> Option<Hook<()>>;
+    /// Runs what is due of schedules and has the queue go on, as the alarm does.
+    fn run_due(self: Rc<Self>) -> LocalBoxFuture<'static, Result<()>>;
+    /// Goes on, after a start, with what earlier wakes have left.
+    fn resume(self: Rc<Self>);
 }
 
 /// What there is under a name.
@@ -118,7 +122,8 @@ impl<S> Clone for Stored<S> {
 
 impl<A: Agent> Instance<A> {
     pub(crate) fn new(host: Rc<dyn Host>) -> Self {
-        Self { shell: Shell::new(host, A::CLASS, A::OPTIONS), agent: RefCell::new(None), state: RefCell::new(Cached::Unread) }
+        let shell = Shell::new(host, A::CLASS, A::OPTIONS, has_callbacks::<A>());
+        Self { shell, agent: RefCell::new(None), state: RefCell::new(Cached::Unread) }
     }
 
     pub(crate) fn connection(self: &Rc<Self>, link: Rc<Link>) -> Connection<A> {
@@ -225,6 +230,11 @@ impl<A: Agent> Instance<A> {
             }
         }));
     }
+}
+
+/// Known when the agent is compiled, so that what depends on it is left out.
+fn has_callbacks<A: Agent>() -> bool {
+    !A::callbacks().is_empty()
 }
 
 /// Reads JSON; the error names the path of the field that does not fit.
@@ -412,6 +422,15 @@ impl<A: Agent> Entity for Instance<A> {
             let (agent, cx) = self.parts(None)?;
             Ok((handler.run)(Task { agent, cx, run, payload }))
         }))
+    }
+
+    // What runs callbacks is a tenth of the wasm of a worker with one agent: it is there if one of the worker's agents has any.
+    fn run_due(self: Rc<Self>) -> LocalBoxFuture<'static, Result<()>> {
+        if has_callbacks::<A>() { alarm::run(self) } else { Box::pin(ready(orphans::run(&(self as _)))) }
+    }
+
+    fn resume(self: Rc<Self>) {
+        if has_callbacks::<A>() { queue::resume(&(self as _)) } else { orphans::report_recurring(&(self as _)) }
     }
 }
 

@@ -28,6 +28,7 @@ mod link;
 pub mod liveness;
 mod message;
 mod meter;
+mod orphans;
 mod place;
 pub mod presence;
 mod queue;

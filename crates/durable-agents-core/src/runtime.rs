@@ -26,7 +26,7 @@ use crate::stub::{INTERNAL_HEADERS, PROPS_HEADER, decode_props};
 use crate::tags::{TagError, Tags};
 use crate::task::TaskError;
 use crate::wire::client::ClientFrame;
-use crate::{alarm, destroy, queue, wire};
+use crate::{alarm, destroy, wire};
 
 /// What an HTTP request ended in.
 #[derive(Debug)]
@@ -185,7 +185,7 @@ impl Runtime {
             return Err(error_of_start());
         }
         shell.started.set(true);
-        queue::resume(&self.entity);
+        Rc::clone(&self.entity).resume();
         Ok(())
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Shell {
     pub(crate) host: Rc<dyn Host>,
     pub(crate) class: &'static str,
     pub(crate) options: AgentOptions,
+    /// Whether the agent has methods that schedules and the queue may run.
+    pub(crate) has_callbacks: bool,
     pub(crate) links: Links,
     pub(crate) gate: Gate,
     pub(crate) started: Cell<bool>,
@@ -32,13 +34,14 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    pub(crate) fn new(host: Rc<dyn Host>, class: &'static str, options: AgentOptions) -> Self {
+    pub(crate) fn new(host: Rc<dyn Host>, class: &'static str, options: AgentOptions, has_callbacks: bool) -> Self {
         let mut epoch = [0; 4];
         host.fill_random(&mut epoch);
         Self {
             host,
             class,
             options,
+            has_callbacks,
             links: Links::new(u32::from_le_bytes(epoch)),
             gate: Gate::default(),
             started: Cell::new(false),

@@ -200,7 +200,7 @@ fn a_callback_that_is_gone_leaves_its_work_among_the_dead_letters_until_it_is_ba
         Ok(())
     });
     object.evict();
-    forget_callbacks(true);
+    forget_callbacks(1);
     host.advance(SECOND);
     assert_eq!(notes(), ["error: this.note is not a function", "error: this.note is not a function"]);
     let letters = ask(&object, |cx: Context<Clerk>| async move { Ok(cx.dead_letters()?) });
@@ -210,7 +210,7 @@ fn a_callback_that_is_gone_leaves_its_work_among_the_dead_letters_until_it_is_ba
     let refusal = refused(&object, move |cx: Context<Clerk>| async move { Ok(cx.retry_dead_letter(&id)?) });
     assert_eq!(refusal, "this.note is not a function");
 
-    forget_callbacks(false);
+    forget_callbacks(0);
     let id = letters[0].id.clone();
     assert!(ask(&object, move |cx: Context<Clerk>| async move { Ok(cx.retry_dead_letter(&id)?) }));
     host.advance(SECOND);

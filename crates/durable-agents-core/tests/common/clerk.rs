@@ -24,7 +24,7 @@ thread_local! {
     static WORK: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
     static AT_START: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
     static SCRIPT: RefCell<VecDeque<Step>> = const { RefCell::new(VecDeque::new()) };
-    static FORGETS: Cell<bool> = const { Cell::new(false) };
+    static FORGOTTEN: Cell<usize> = const { Cell::new(0) };
 }
 
 /// A new world with one clerk in it, who has noted nothing.
@@ -44,9 +44,9 @@ pub(crate) fn script(steps: &[Step]) {
     SCRIPT.with_borrow_mut(|script| script.extend(steps));
 }
 
-/// Has the agents of this thread lose their callbacks, as by a deploy.
-pub(crate) fn forget_callbacks(forget: bool) {
-    FORGETS.set(forget);
+/// Has the agents of this thread lose the first so many of their callbacks, or all, as by a deploy.
+pub(crate) fn forget_callbacks(count: usize) {
+    FORGOTTEN.set(count);
 }
 
 /// What the agent does at its next request or, with [`at_start`], at every start.
@@ -115,7 +115,7 @@ pub(crate) async fn serve<A: Agent>(cx: &Context<A>) -> Result<Response> {
 }
 
 pub(crate) fn callbacks<A: Agent>(all: &'static [Handler<A>]) -> &'static [Handler<A>] {
-    if FORGETS.get() { &[] } else { all }
+    all.get(FORGOTTEN.get()..).unwrap_or_default()
 }
 
 /// Notes its payload.

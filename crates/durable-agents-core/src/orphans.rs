@@ -1,0 +1,103 @@
+//! Background work of an agent that has no callbacks: its own end, and what earlier versions of it have left.
+//!
+//! Such an agent is built without what runs schedules and the queue.
+
+use std::rc::Rc;
+
+use crate::alarm::MAX_TIME_MS;
+use crate::attempt::Job;
+use crate::dead_letter::give_up;
+use crate::destroy;
+use crate::error::{Result, error};
+use crate::host::HostError;
+use crate::instance::{Entity, report};
+use crate::shell::Shell;
+use crate::sql::cells::Cells;
+use crate::sql::migrate::{QUEUES, SCHEDULES, Table};
+use crate::task::{DESTROY, RunOrigin, TaskError};
+
+/// How many jobs one alarm gives up; the next alarm is for the rest.
+const AT_ONCE: usize = 32;
+
+/// Where there are jobs, and how the first is found that is due at a time in Unix seconds. A recurring schedule is none, unless it is the
+/// agent's end: whatever comes of it, it stays.
+const JOBS: [(RunOrigin, &Table, &str); 2] = [
+    (
+        RunOrigin::Schedule,
+        &SCHEDULES,
+        "FROM cf_agents_schedules WHERE owner_path IS NULL AND (type IN ('scheduled', 'delayed') OR callback = 'destroy') \
+         AND time <= ? ORDER BY time, rowid LIMIT 1",
+    ),
+    (RunOrigin::Queue, &QUEUES, "FROM cf_agents_queues WHERE created_at <= ? ORDER BY rowid LIMIT 1"),
+];
+
+/// When the first of them is due, in Unix milliseconds.
+pub(crate) fn earliest_ms(shell: &Shell) -> Result<Option<u64>, HostError> {
+    let mut earliest = None;
+    for (origin, table, first) in JOBS {
+        if !shell.background.tables.has(table) {
+            continue;
+        }
+        let time = if origin == RunOrigin::Schedule { "time" } else { "created_at" };
+        let rows = shell.host.store().run(&format!("SELECT {time} {first}"), &[(MAX_TIME_MS / 1_000).into()])?;
+        let time_s = rows.rows.into_iter().next().map(|row| Cells::new(row).count().unwrap_or_default());
+        earliest = earliest.into_iter().chain(time_s.map(|time_s| time_s.saturating_mul(1_000))).min();
+    }
+    Ok(earliest)
+}
+
+/// What the alarm does once the agent has started.
+///
+/// # Errors
+/// Storage failed; the alarm is set for another attempt.
+pub(crate) fn run(entity: &Rc<dyn Entity>) -> Result<()> {
+    let shell = entity.shell();
+    if shell.background.is_destroyed() {
+        return Ok(());
+    }
+    let settled = settle(entity);
+    let armed = if settled.is_err() { shell.arm_after_failure() } else { shell.arm() };
+    Ok(settled.and(armed)?)
+}
+
+fn settle(entity: &Rc<dyn Entity>) -> Result<(), HostError> {
+    let shell = entity.shell();
+    let (store, now_s) = (shell.host.store(), shell.host.now_ms() / 1_000);
+    for (origin, table, first) in JOBS {
+        if !shell.background.tables.find(store, table)? {
+            continue;
+        }
+        let sql = format!("SELECT id, callback, payload, retry_options {first}");
+        for _ in 0..AT_ONCE {
+            let Some(row) = store.run(&sql, &[now_s.into()])?.rows.into_iter().next() else { break };
+            let job = Job::read(origin, &mut Cells::new(row));
+            if job.callback == DESTROY {
+                return destroy::begin(entity);
+            }
+            let name = job.callback.clone();
+            give_up(entity, &job, TaskError::NoSuchCallback { name }.into(), 0)?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells the error hook, at a wake, of recurring schedules that nobody runs.
+pub(crate) fn report_recurring(entity: &Rc<dyn Entity>) {
+    let shell = entity.shell();
+    if !shell.background.tables.has(&SCHEDULES) {
+        return;
+    }
+    let found = shell.host.store().run(
+        "SELECT COUNT(*) FROM cf_agents_schedules WHERE owner_path IS NULL AND type NOT IN ('scheduled', 'delayed') \
+         AND callback IS NOT 'destroy'",
+        &[],
+    );
+    let error = match found {
+        Ok(rows) => match rows.rows.into_iter().next().and_then(|row| Cells::new(row).count()) {
+            None | Some(0) => return,
+            Some(count) => error!("{count} recurring schedules wait for callbacks, and the agent has none"),
+        },
+        Err(error) => error.into(),
+    };
+    report(entity, "schedule", None, error);
+}
