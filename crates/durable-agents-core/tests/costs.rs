@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::agent;
 use durable_agents_core::http::{Request, Response};
 use durable_agents_core::limits::{Limits, Rate};
-use durable_agents_core::resume::{ResumeLimits, ResumeLog};
+use durable_agents_core::resume::{Resume, ResumeLimits, ResumeLog};
 use durable_agents_core::testing::{MemoryHost, Object};
 use durable_agents_core::{Connection, Context, Message, Result};
 
@@ -79,6 +79,48 @@ fn a_logged_frame_is_one_statement_and_two_where_others_go_for_it() {
     // The first event after a wake looks at the tables as well.
     assert_eq!(append("five"), 3);
     assert_eq!(append("six"), 1);
+}
+
+#[test]
+fn a_broadcast_is_one_statement_for_those_who_resume_and_none_where_nobody_does() {
+    const LIMITS: ResumeLimits = ResumeLimits::new().max_age(Duration::from_secs(60));
+    const RESUME: Resume = Resume::new(LIMITS);
+    agent!(Caster: (), (), ();
+        async fn on_connect(&self, cx: &Context<Self>, connection: &Connection<Self>, request: &Request) -> Result<()> {
+            RESUME.greet(cx, connection, request)
+        }
+
+        async fn on_request(&self, cx: &Context<Self>, request: Request) -> Result<Response> {
+            match cx.sub_path(&request) {
+                "clear" => RESUME.log(cx).clear()?,
+                text => RESUME.broadcast(cx, text)?,
+            }
+            Ok(Response::text("sent"))
+        }
+    );
+    let host = MemoryHost::new();
+    let object = host.agent::<Caster>("a");
+    let cast = |text: &str| statements(&object, || assert_eq!(object.get(text).status, 200));
+    let times = |count: usize| (0..count).map(|_| cast("x")).collect::<Vec<u64>>();
+    // A wake looks at the tables, and asks once whether anybody resumes.
+    cast("first");
+    assert_eq!(times(3), [0; 3], "nobody");
+    let mut client = object.connect("?resume=");
+    cast("makes the table");
+    assert_eq!(times(3), [1; 3], "somebody");
+    host.advance(Duration::from_secs(16));
+    cast("notes that somebody is there still");
+    assert_eq!(times(3), [1; 3], "noted");
+    cast("clear");
+    cast("a new epoch");
+    cast("is looked at once");
+    assert_eq!(times(3), [1; 3], "cleared");
+    drop(client.texts());
+    client.close(1000, "");
+    host.advance(Duration::from_secs(61));
+    cast("nobody within the age of frames");
+    assert_eq!(times(2), [0; 2], "nobody again");
+    assert_eq!(object.sql("SELECT COUNT(*) FROM cf_resume_log", ()).one::<u64>().expect("a count"), 0);
 }
 
 #[test]

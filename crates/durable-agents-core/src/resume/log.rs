@@ -202,7 +202,10 @@ impl<'a> ResumeLog<'a> {
     /// [`SqlError`].
     pub fn clear(&self) -> Result<(), SqlError> {
         self.shell.spans.forget(&self.key);
-        self.read("DELETE FROM cf_resume_log WHERE log = ?", vec![self.key()]).map(drop)
+        self.shell.spans.forget_interest(&self.key);
+        self.read("DELETE FROM cf_resume_log WHERE log = ?", vec![self.key()])?;
+        self.shell.spans.keep_interest(&self.key, None);
+        Ok(())
     }
 
     /// Random text that stands for this numbering: another one follows when the log is [cleared](Self::clear). For keys that a
@@ -218,19 +221,29 @@ impl<'a> ResumeLog<'a> {
         let mut random = [0; 8];
         self.shell.host.fill_random(&mut random);
         let epoch = format!("{:016x}", u64::from_be_bytes(random));
+        self.shell.spans.forget_interest(&self.key);
         self.insert(Mark { seq: 0, start_bytes: 0, at_ms: self.shell.host.now_ms() }, SqlValue::Text(epoch.clone()))?;
         Ok(epoch)
     }
 
     /// When somebody was last interested, as far as [`note_interest`](Self::note_interest) was told. `None`: there is no epoch.
     pub(super) fn interest_ms(&self) -> Result<Option<u64>, SqlError> {
+        if let Some(known) = self.shell.spans.interest_ms(&self.key) {
+            return Ok(known);
+        }
         let rows = self.read("SELECT at_ms FROM cf_resume_log WHERE log = ? AND seq = 0", vec![self.key()])?;
-        Ok(rows.into_iter().next().and_then(|row| Cells::new(row).count()))
+        let interest_ms = rows.into_iter().next().and_then(|row| Cells::new(row).count());
+        self.shell.spans.keep_interest(&self.key, interest_ms);
+        Ok(interest_ms)
     }
 
+    /// Notes that somebody is interested now; there is an epoch.
     pub(super) fn note_interest(&self) -> Result<(), SqlError> {
         let now_ms = self.shell.host.now_ms();
-        self.run("UPDATE cf_resume_log SET at_ms = ? WHERE log = ? AND seq = 0", vec![now_ms.into(), self.key()])
+        self.shell.spans.forget_interest(&self.key);
+        self.run("UPDATE cf_resume_log SET at_ms = ? WHERE log = ? AND seq = 0", vec![now_ms.into(), self.key()])?;
+        self.shell.spans.keep_interest(&self.key, Some(now_ms));
+        Ok(())
     }
 
     fn key(&self) -> SqlValue {

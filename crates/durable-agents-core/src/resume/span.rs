@@ -1,4 +1,4 @@
-//! What memory knows of the logs, so that a frame need not ask the database for its number.
+//! What memory knows of the logs, so that a frame need not ask the database for its number, nor whether anybody wants it.
 
 use std::cell::RefCell;
 
@@ -31,32 +31,65 @@ pub(super) struct Span {
     pub(super) end_bytes: u64,
 }
 
-/// A cache of the database, which knows a span or does not: it is forgotten before anything is written, and kept again when all of that
-/// has succeeded.
+/// What memory knows of one log; each may be unknown.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    span: Option<Span>,
+    /// When somebody was last interested, if anybody ever was.
+    interest_ms: Option<Option<u64>>,
+}
+
+/// A cache of the database, which knows something or does not: it is forgotten before anything is written, and kept again when all of
+/// that has succeeded.
 #[derive(Default)]
-pub(crate) struct Spans(RefCell<Vec<(String, Option<Span>)>>);
+pub(crate) struct Spans(RefCell<Vec<(String, Known)>>);
 
 impl Spans {
     pub(super) fn get(&self, log: &str) -> Option<Span> {
-        self.0.borrow().iter().find(|(key, _)| key == log)?.1
+        self.known(log)?.span
     }
 
     pub(super) fn keep(&self, log: &str, span: Span) {
-        let mut spans = self.0.borrow_mut();
-        if let Some((_, known)) = spans.iter_mut().find(|(key, _)| key == log) {
-            *known = Some(span);
-            return;
-        }
-        if spans.len() >= MAX_SPANS {
-            spans.remove(0);
-        }
-        spans.push((log.to_owned(), Some(span)));
+        self.learn(log, |known| known.span = Some(span));
     }
 
     pub(super) fn forget(&self, log: &str) {
-        // The key stays, as the span mostly comes back a moment later.
+        self.unlearn(log, |known| known.span = None);
+    }
+
+    pub(super) fn interest_ms(&self, log: &str) -> Option<Option<u64>> {
+        self.known(log)?.interest_ms
+    }
+
+    pub(super) fn keep_interest(&self, log: &str, interest_ms: Option<u64>) {
+        self.learn(log, |known| known.interest_ms = Some(interest_ms));
+    }
+
+    pub(super) fn forget_interest(&self, log: &str) {
+        self.unlearn(log, |known| known.interest_ms = None);
+    }
+
+    fn known(&self, log: &str) -> Option<Known> {
+        self.0.borrow().iter().find(|(key, _)| key == log).map(|(_, known)| *known)
+    }
+
+    fn learn(&self, log: &str, learn: impl FnOnce(&mut Known)) {
+        let mut logs = self.0.borrow_mut();
+        if let Some((_, known)) = logs.iter_mut().find(|(key, _)| key == log) {
+            return learn(known);
+        }
+        if logs.len() >= MAX_SPANS {
+            logs.remove(0);
+        }
+        let mut known = Known::default();
+        learn(&mut known);
+        logs.push((log.to_owned(), known));
+    }
+
+    fn unlearn(&self, log: &str, unlearn: impl FnOnce(&mut Known)) {
+        // The key stays, as what was known mostly comes back a moment later.
         if let Some((_, known)) = self.0.borrow_mut().iter_mut().find(|(key, _)| key == log) {
-            *known = None;
+            unlearn(known);
         }
     }
 
@@ -81,7 +114,15 @@ mod tests {
         }
         assert_eq!(spans.0.borrow().len(), MAX_SPANS);
         assert_eq!((spans.get("999"), spans.get("1000"), spans.get("1")), (Some(span(999)), None, None));
+        spans.keep_interest("999", Some(5));
+        spans.keep_interest("new", None);
+        assert_eq!(
+            (spans.0.borrow().len(), spans.interest_ms("999"), spans.interest_ms("new")),
+            (MAX_SPANS, Some(Some(5)), Some(None))
+        );
+        spans.forget("999");
+        assert_eq!((spans.get("999"), spans.interest_ms("999")), (None, Some(Some(5))));
         spans.forget_all();
-        assert_eq!(spans.get("999"), None);
+        assert_eq!((spans.get("998"), spans.interest_ms("999")), (None, None));
     }
 }
