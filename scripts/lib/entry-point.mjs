@@ -31,10 +31,27 @@ const isDurableObject = ({ body }) => /^ {4}constructor\(\w+, \w+\) \{$/m.test(b
  * Much of the JavaScript is interpreted, and each function that it calls costs it a frame of the interpreter.
  */
 export function exposed(bindings) {
-  return [withQuickGuard, withCatch, withLongStrings, withDirectImports, withUnguardedObjects, withoutUnused].reduce(
+  return [withNativeTag, withQuickGuard, withCatch, withLongStrings, withDirectImports, withUnguardedObjects, withoutUnused].reduce(
     (text, change) => change(text),
     bindings,
   );
+}
+
+/** Around each import, for engines without the tag of what JavaScript throws: two more functions and the list of their arguments a call. */
+const WRAPPED = /: function\(\) \{ return wrapError\(function \((?=[\w, ]*\) \{$)/gm;
+const END_OF_WRAPPED = /^( +\}), arguments\); \}(?=,$)/gm;
+const POLYFILL = "__wbindgen_jstag: __wbindgen_jstag_polyfill,";
+const TAG = /^const __wbindgen_jstag_polyfill = .*\n/m;
+
+/** workerd has that tag, so that imports need no wrapping: wasm-bindgen does it where exceptions are `try` and `catch`. */
+function withNativeTag(bindings) {
+  if (!bindings.includes("__wbindgen_jstag_polyfill")) return bindings;
+  const text = changed(bindings, POLYFILL, "__wbindgen_jstag: WebAssembly.JSTag,")
+    .replace(WRAPPED, ": function(")
+    .replace(END_OF_WRAPPED, "$1")
+    .replace(TAG, "");
+  if (/wrapError\(function|, arguments\); \}/.test(text)) throw new Error("wasm-bindgen has changed: imports are wrapped in another way");
+  return text;
 }
 
 const GUARD = "\nfunction __wbg_call_guard() {\n";

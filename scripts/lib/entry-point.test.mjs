@@ -72,6 +72,25 @@ test("an import that only hands on is what it hands on to", () => {
   assert.deepEqual(direct, [["__wbg_take", "take"], ["__wbg_send", "send"]]);
 });
 
+test("imports are not wrapped for engines without the tag of what JavaScript throws", () => {
+  const wrapped = (end) =>
+    [
+      "import { take } from './snippets/glue.js';\n",
+      "        __wbg_take: function() { return wrapError(function (arg0, arg1) {\n            const ret = take(arg0, arg1);\n            return ret;\n",
+      `        }, arguments); }${end}\n`,
+      "        __wbg_now: function() { return wrapError(function () {\n            return call(function () { return 1; }, []);\n        }, arguments); },\n",
+      "        __wbindgen_jstag: __wbindgen_jstag_polyfill,\n",
+      "const __wbindgen_jstag_polyfill = new WebAssembly.Tag({ parameters: ['externref'] });\n",
+      "function wrapError(f, args) {\n    throw new WebAssembly.Exception(__wbindgen_jstag_polyfill, [e], { traceStack: true });\n}\n",
+      GUARD + MEMORY,
+    ].join("");
+  const text = exposed(wrapped(","));
+  assert.match(text, /^ {8}__wbg_take: take,$/m);
+  assert.match(text, /^ {8}__wbg_now: function\(\) \{\n.*\n {8}\},\n {8}__wbindgen_jstag: WebAssembly\.JSTag,$/m);
+  assert.doesNotMatch(text, /const __wbindgen_jstag_polyfill/);
+  assert.throws(() => exposed(wrapped(" ,")), /imports are wrapped in another way/);
+});
+
 test("methods of objects leave the guard to whoever calls them, and those of other classes do not", () => {
   const stale =
     "        if (this.__wbg_inst !== undefined && this.__wbg_inst !== __wbg_instance_id) {\n            throw new Error('$&');\n        }\n";

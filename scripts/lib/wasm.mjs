@@ -27,8 +27,12 @@ const FEATURES = [
 ].map((feature) => `--enable-${feature}`);
 
 // Few functions inside others are less when they are compressed; the order of their names is the one that we gave them. At the lowest
-// addresses is the end of the stack, where no pointer points, so that an offset added to one can be a part of the load.
-const WASM_OPT = ["--low-memory-unused", "-Oz", "--one-caller-inline-max-function-size=20", "--reorder-functions-by-name", ...FEATURES];
+// addresses is the end of the stack, where no pointer points, so that an offset added to one can be a part of the load. Nobody reads which
+// compiler made it.
+const WASM_OPT = [
+  ...["--strip-producers", "--strip-target-features"],
+  ...["--low-memory-unused", "-Oz", "--one-caller-inline-max-function-size=20", "--reorder-functions-by-name", ...FEATURES],
+];
 
 /** The standard library is compiled along where panics unwind. Nobody reads a backtrace in wasm, so it comes without. */
 const SMALL_STD = { CARGO_UNSTABLE_BUILD_STD_FEATURES: "panic-unwind,optimize_for_size" };
@@ -82,6 +86,12 @@ export const compile = ({ crateDir, args, unwind }) =>
 /** How much a function may weigh to be compiled into its callers, in LLVM's units: what it takes to be smaller, instead of 50. */
 const INLINED = "-Cllvm-args=-inline-threshold=5";
 
+/**
+ * Exceptions as `try` and `catch` instead of `try_table`: less code, and right. LLVM writes some functions with blocks of the wrong type
+ * where it uses `try_table` (https://github.com/llvm/llvm-project/issues/217723), which functions depends on what was compiled into what.
+ */
+const EXCEPTIONS = "-Cllvm-args=-wasm-use-legacy-eh=true";
+
 /** Less code, and places of panics without the folders of the machine that builds. */
 function rustFlags() {
   const sysroot = (toolchain) => ask("rustc", [...toolchain, "--print", "sysroot"])?.trim();
@@ -92,7 +102,7 @@ function rustFlags() {
   ];
   // Flags are separated by spaces, so a folder whose name has one keeps its name.
   const remapped = folders.filter((folder) => folder && !/\s/.test(folder[0]));
-  return [INLINED, ...remapped.map(([from, to]) => `--remap-path-prefix=${from}=${to}`)];
+  return [INLINED, EXCEPTIONS, ...remapped.map(([from, to]) => `--remap-path-prefix=${from}=${to}`)];
 }
 
 /** A linker that leaves out what the script cannot use. */
