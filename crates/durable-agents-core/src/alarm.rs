@@ -20,7 +20,7 @@ use crate::sql::cells::Cells;
 use crate::sql::migrate::{DESTROYING, QUEUES, SCHEDULES, STRIKES, Tables};
 use crate::task::{DESTROY, RunOrigin, TaskError};
 use crate::time::millis;
-use crate::{dead_letter, destroy, orphans, queue};
+use crate::{dead_letter, destroy, queue};
 
 /// How long after a push the alarm looks after the queue, in case the object was lost in the meantime.
 const QUEUE_CHECK_MS: u64 = 10_000;
@@ -238,34 +238,12 @@ impl Shell {
         let now_ms = self.host.now_ms();
         let mut next = None;
         let mut want = |at_ms: u64| next = Some(next.map_or(at_ms, |next: u64| next.min(at_ms)));
-        let as_long_again = |since_ms: u64, at_least_ms: u64| now_ms.saturating_sub(since_ms).clamp(at_least_ms, MAX_REST_MS);
         background.tables.look_once(store)?;
         if background.tables.has(&DESTROYING) {
             want(now_ms + AGAIN_MS);
         }
-        if !self.has_callbacks {
-            if let Some(at_ms) = orphans::earliest_ms(self)? {
-                want(at_ms.max(now_ms + if after_failure { as_long_again(at_ms, AGAIN_MS) } else { 1 }));
-            }
-        } else if background.tables.has(&SCHEDULES)
-            && let Some(time_s) = table::earliest(store, self.options.hung_schedule_timeout.as_secs())?
-        {
-            let time_ms = time_s.saturating_mul(1_000);
-            let rest_ms = if after_failure {
-                as_long_again(time_ms, AGAIN_MS)
-            } else if background.are_schedules_running.get() || background.is_ringing.get() {
-                // What is due while others run comes after them.
-                AGAIN_MS
-            } else {
-                1
-            };
-            want(time_ms.max(now_ms + rest_ms));
-        }
-        match if self.has_callbacks && background.tables.has(&QUEUES) { queue::first_wait(store)? } else { None } {
-            Some(wait) if after_failure => want(now_ms + as_long_again(wait.since_ms, QUEUE_CHECK_MS)),
-            Some(wait) if wait.until_ms > now_ms => want(wait.until_ms),
-            Some(_) => want(background.queue_check.keep_or(now_ms + QUEUE_CHECK_MS).max(now_ms + 1)),
-            None => background.queue_check.clear(),
+        if let Some(at_ms) = (self.next_run)(self, after_failure)? {
+            want(at_ms);
         }
         if background.leases.get() > 0 {
             want(background.lease_check.keep_or(now_ms + self.keep_alive_ms()).max(now_ms + 1));
@@ -308,6 +286,48 @@ impl Shell {
     pub(crate) fn is_out(&self, strikes: u64) -> bool {
         strikes >= u64::from(self.options.max_alarm_memory_limit_strikes)
     }
+}
+
+/// When the schedules or the queue of an agent with callbacks want the alarm, in Unix milliseconds.
+pub(crate) fn next_run(shell: &Shell, after_failure: bool) -> Result<Option<u64>, HostError> {
+    let (background, store) = (&shell.background, shell.host.store());
+    let now_ms = shell.host.now_ms();
+    let mut schedule_ms = None;
+    if background.tables.has(&SCHEDULES)
+        && let Some(time_s) = table::earliest(store, shell.options.hung_schedule_timeout.as_secs())?
+    {
+        let time_ms = time_s.saturating_mul(1_000);
+        let rest_ms = if after_failure {
+            as_long_again(now_ms, time_ms, AGAIN_MS)
+        } else if background.are_schedules_running.get() || background.is_ringing.get() {
+            // What is due while others run comes after them.
+            AGAIN_MS
+        } else {
+            1
+        };
+        schedule_ms = Some(time_ms.max(now_ms + rest_ms));
+    }
+    let wait = if background.tables.has(&QUEUES) { queue::first_wait(store)? } else { None };
+    let queue_ms = match wait {
+        Some(wait) if after_failure => Some(now_ms + as_long_again(now_ms, wait.since_ms, QUEUE_CHECK_MS)),
+        Some(wait) if wait.until_ms > now_ms => Some(wait.until_ms),
+        Some(_) => Some(background.queue_check.keep_or(now_ms + QUEUE_CHECK_MS).max(now_ms + 1)),
+        None => {
+            background.queue_check.clear();
+            None
+        }
+    };
+    Ok(schedule_ms.into_iter().chain(queue_ms).min())
+}
+
+/// How long what has been due since `since_ms` waits after a failure.
+fn as_long_again(now_ms: u64, since_ms: u64, at_least_ms: u64) -> u64 {
+    now_ms.saturating_sub(since_ms).clamp(at_least_ms, MAX_REST_MS)
+}
+
+/// When what is due since `time_ms`, or will be, is next to be tried.
+pub(crate) fn next_attempt_ms(now_ms: u64, time_ms: u64, after_failure: bool) -> u64 {
+    time_ms.max(now_ms + if after_failure { as_long_again(now_ms, time_ms, AGAIN_MS) } else { 1 })
 }
 
 /// The right to run the schedules that are due; one at a time has it. However it ends, also by being dropped in the middle, the

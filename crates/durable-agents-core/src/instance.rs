@@ -122,7 +122,8 @@ impl<S> Clone for Stored<S> {
 
 impl<A: Agent> Instance<A> {
     pub(crate) fn new(host: Rc<dyn Host>) -> Self {
-        let shell = Shell::new(host, A::CLASS, A::OPTIONS, has_callbacks::<A>());
+        let next_run = if has_callbacks::<A>() { alarm::next_run } else { orphans::next_run };
+        let shell = Shell::new(host, A::CLASS, A::OPTIONS, next_run);
         Self { shell, agent: RefCell::new(None), state: RefCell::new(Cached::Unread) }
     }
 

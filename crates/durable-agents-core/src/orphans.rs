@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use crate::alarm::MAX_TIME_MS;
+use crate::alarm::{MAX_TIME_MS, next_attempt_ms};
 use crate::attempt::Job;
 use crate::dead_letter::give_up;
 use crate::destroy;
@@ -31,8 +31,8 @@ const JOBS: [(RunOrigin, &Table, &str); 2] = [
     (RunOrigin::Queue, &QUEUES, "FROM cf_agents_queues WHERE created_at <= ? ORDER BY rowid LIMIT 1"),
 ];
 
-/// When the first of them is due, in Unix milliseconds.
-pub(crate) fn earliest_ms(shell: &Shell) -> Result<Option<u64>, HostError> {
+/// When the first of them wants the alarm, in Unix milliseconds.
+pub(crate) fn next_run(shell: &Shell, after_failure: bool) -> Result<Option<u64>, HostError> {
     let mut earliest = None;
     for (origin, table, first) in JOBS {
         if !shell.background.tables.has(table) {
@@ -43,7 +43,8 @@ pub(crate) fn earliest_ms(shell: &Shell) -> Result<Option<u64>, HostError> {
         let time_s = rows.rows.into_iter().next().map(|row| Cells::new(row).count().unwrap_or_default());
         earliest = earliest.into_iter().chain(time_s.map(|time_s| time_s.saturating_mul(1_000))).min();
     }
-    Ok(earliest)
+    let now_ms = shell.host.now_ms();
+    Ok(earliest.map(|time_ms| next_attempt_ms(now_ms, time_ms, after_failure)))
 }
 
 /// What the alarm does once the agent has started.

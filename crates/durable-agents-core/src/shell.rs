@@ -22,8 +22,8 @@ pub(crate) struct Shell {
     pub(crate) host: Rc<dyn Host>,
     pub(crate) class: &'static str,
     pub(crate) options: AgentOptions,
-    /// Whether the agent has methods that schedules and the queue may run.
-    pub(crate) has_callbacks: bool,
+    /// When background work wants the alarm, in Unix milliseconds; after a failure, later.
+    pub(crate) next_run: fn(&Self, bool) -> Result<Option<u64>, HostError>,
     pub(crate) links: Links,
     pub(crate) gate: Gate,
     pub(crate) started: Cell<bool>,
@@ -34,14 +34,19 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    pub(crate) fn new(host: Rc<dyn Host>, class: &'static str, options: AgentOptions, has_callbacks: bool) -> Self {
+    pub(crate) fn new(
+        host: Rc<dyn Host>,
+        class: &'static str,
+        options: AgentOptions,
+        next_run: fn(&Self, bool) -> Result<Option<u64>, HostError>,
+    ) -> Self {
         let mut epoch = [0; 4];
         host.fill_random(&mut epoch);
         Self {
             host,
             class,
             options,
-            has_callbacks,
+            next_run,
             links: Links::new(u32::from_le_bytes(epoch)),
             gate: Gate::default(),
             started: Cell::new(false),
