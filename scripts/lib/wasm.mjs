@@ -87,8 +87,9 @@ export const compile = ({ crateDir, args, unwind }) =>
 const INLINED = "-Cllvm-args=-inline-threshold=5";
 
 /**
- * Exceptions as `try` and `catch` instead of `try_table`: less code, and right. LLVM writes some functions with blocks of the wrong type
- * where it uses `try_table` (https://github.com/llvm/llvm-project/issues/217723), which functions depends on what was compiled into what.
+ * Exceptions as `try` and `catch` instead of `try_table`: less code, and right. With `try_table` LLVM gave blocks of some functions the
+ * wrong type, of which depends on what was compiled into what, so that wasm-bindgen refused the module. Others have seen the like:
+ * https://github.com/llvm/llvm-project/issues/217723
  */
 const EXCEPTIONS = "-Cllvm-args=-wasm-use-legacy-eh=true";
 

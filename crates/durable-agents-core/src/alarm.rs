@@ -260,7 +260,7 @@ impl Shell {
             return Ok(0);
         }
         let rows = store.run("SELECT MAX(strikes) FROM cf_agents_alarm_strikes", &[])?;
-        Ok(rows.rows.into_iter().next().and_then(|row| Cells::new(row).count()).unwrap_or_default())
+        Ok(Cells::only_count(rows).unwrap_or_default())
     }
 
     /// An alarm has gone well, so that the next strike is the first again.
@@ -297,15 +297,10 @@ pub(crate) fn next_run(shell: &Shell, after_failure: bool) -> Result<Option<u64>
         && let Some(time_s) = table::earliest(store, shell.options.hung_schedule_timeout.as_secs())?
     {
         let time_ms = time_s.saturating_mul(1_000);
-        let rest_ms = if after_failure {
-            as_long_again(now_ms, time_ms, AGAIN_MS)
-        } else if background.are_schedules_running.get() || background.is_ringing.get() {
-            // What is due while others run comes after them.
-            AGAIN_MS
-        } else {
-            1
-        };
-        schedule_ms = Some(time_ms.max(now_ms + rest_ms));
+        let at_ms = next_attempt_ms(now_ms, time_ms, after_failure);
+        let others_run = background.are_schedules_running.get() || background.is_ringing.get();
+        // What is due while others run comes after them.
+        schedule_ms = Some(if others_run && !after_failure { at_ms.max(now_ms + AGAIN_MS) } else { at_ms });
     }
     let wait = if background.tables.has(&QUEUES) { queue::first_wait(store)? } else { None };
     let queue_ms = match wait {

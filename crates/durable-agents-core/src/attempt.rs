@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use crate::destroy;
-use crate::error::{Error, error};
+use crate::error::Error;
 use crate::host::{HostError, Store};
 use crate::instance::Entity;
 use crate::retry::{Fault, Policy};
 use crate::sql::cells::Cells;
-use crate::task::{DESTROY, PayloadError, Run, RunOrigin, stored_retry};
+use crate::task::{DESTROY, PayloadError, Run, RunOrigin, TaskError, stored_retry};
 
 /// What is to run, as it is stored.
 pub(crate) struct Job {
@@ -63,7 +63,7 @@ impl Job {
                 Some(hook) => hook,
                 None if self.callback == DESTROY => destroy::begin_hook(Rc::clone(entity)),
                 None => {
-                    let error = error!("this.{} is not a function", self.callback);
+                    let error = TaskError::NoSuchCallback { name: self.callback.clone() }.into();
                     return Outcome::Failed { error, attempts: 0 };
                 }
             };

@@ -19,28 +19,28 @@ use crate::task::{DESTROY, RunOrigin, TaskError};
 /// How many jobs one alarm gives up; the next alarm is for the rest.
 const AT_ONCE: usize = 32;
 
-/// Where there are jobs, and how the first is found that is due at a time in Unix seconds. A recurring schedule is none, unless it is the
+/// Where there are jobs, in which column each has its time in Unix seconds, and how the first is found that is due at such a time. A recurring schedule is none, unless it is the
 /// agent's end: whatever comes of it, it stays.
-const JOBS: [(RunOrigin, &Table, &str); 2] = [
+const JOBS: [(RunOrigin, &Table, &str, &str); 2] = [
     (
         RunOrigin::Schedule,
         &SCHEDULES,
+        "time",
         "FROM cf_agents_schedules WHERE owner_path IS NULL AND (type IN ('scheduled', 'delayed') OR callback = 'destroy') \
          AND time <= ? ORDER BY time, rowid LIMIT 1",
     ),
-    (RunOrigin::Queue, &QUEUES, "FROM cf_agents_queues WHERE created_at <= ? ORDER BY rowid LIMIT 1"),
+    (RunOrigin::Queue, &QUEUES, "created_at", "FROM cf_agents_queues WHERE created_at <= ? ORDER BY rowid LIMIT 1"),
 ];
 
 /// When the first of them wants the alarm, in Unix milliseconds.
 pub(crate) fn next_run(shell: &Shell, after_failure: bool) -> Result<Option<u64>, HostError> {
     let mut earliest = None;
-    for (origin, table, first) in JOBS {
+    for (_, table, time, first) in JOBS {
         if !shell.background.tables.has(table) {
             continue;
         }
-        let time = if origin == RunOrigin::Schedule { "time" } else { "created_at" };
         let rows = shell.host.store().run(&format!("SELECT {time} {first}"), &[(MAX_TIME_MS / 1_000).into()])?;
-        let time_s = rows.rows.into_iter().next().map(|row| Cells::new(row).count().unwrap_or_default());
+        let time_s = Cells::only_count(rows);
         earliest = earliest.into_iter().chain(time_s.map(|time_s| time_s.saturating_mul(1_000))).min();
     }
     let now_ms = shell.host.now_ms();
@@ -64,7 +64,7 @@ pub(crate) fn run(entity: &Rc<dyn Entity>) -> Result<()> {
 fn settle(entity: &Rc<dyn Entity>) -> Result<(), HostError> {
     let shell = entity.shell();
     let (store, now_s) = (shell.host.store(), shell.host.now_ms() / 1_000);
-    for (origin, table, first) in JOBS {
+    for (origin, table, _, first) in JOBS {
         if !shell.background.tables.find(store, table)? {
             continue;
         }
@@ -94,7 +94,7 @@ pub(crate) fn report_recurring(entity: &Rc<dyn Entity>) {
         &[],
     );
     let error = match found {
-        Ok(rows) => match rows.rows.into_iter().next().and_then(|row| Cells::new(row).count()) {
+        Ok(rows) => match Cells::only_count(rows) {
             None | Some(0) => return,
             Some(count) => error!("{count} recurring schedules wait for callbacks, and the agent has none"),
         },

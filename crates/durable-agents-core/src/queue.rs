@@ -306,7 +306,7 @@ fn len(shell: &Shell) -> Result<u64, TaskError> {
         return Ok(0);
     }
     let rows = shell.host.store().run("SELECT COUNT(*) FROM cf_agents_queues", &[])?;
-    Ok(rows.rows.into_iter().next().and_then(|row| Cells::new(row).count()).unwrap_or_default())
+    Ok(Cells::only_count(rows).unwrap_or_default())
 }
 
 fn remove(shell: &Shell, condition: &str, value: &str) -> Result<u64, TaskError> {

@@ -11,7 +11,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::clerk::{SECOND, ask, clerk, try_ask};
+use common::clerk::{SECOND, ask, clerk, leftovers, try_ask};
 use common::notes;
 use durable_agents_core::presence::Present;
 use durable_agents_core::resume::{ResumeLimits, ResumeLog};
@@ -34,10 +34,6 @@ fn settled(host: &MemoryHost) -> Object {
         Ok(())
     });
     object
-}
-
-fn leftovers(object: &Object) -> u32 {
-    object.sql("SELECT count(*) FROM sqlite_master WHERE name NOT LIKE 'sqlite%'", ()).one().expect("SQL")
 }
 
 fn was_told(client: &mut durable_agents_core::testing::Client) -> bool {

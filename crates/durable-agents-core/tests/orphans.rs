@@ -9,12 +9,12 @@
 
 mod common;
 
-use common::clerk::{SECOND, ask, clerk, forget_callbacks, logged, office};
-use common::{note, notes};
+use common::clerk::{SECOND, ask, clerk, forget_callbacks, leftovers, logged, office};
+use common::{agent, note, notes};
 use durable_agents_core::http::{Request, Response};
 use durable_agents_core::task::RunOrigin;
 use durable_agents_core::testing::{MemoryHost, Object};
-use durable_agents_core::{Agent, AgentOptions, Callback, Context, Error, Result, When};
+use durable_agents_core::{AgentOptions, Callback, Context, Error, Result, When};
 
 clerk!(Clerk, AgentOptions::new());
 
@@ -101,19 +101,8 @@ fn storage_that_fails_puts_them_off() {
     assert_eq!(object.alarm_ms(), None);
 }
 
-/// An agent without callbacks, which ends itself.
-struct Mayfly;
-
-impl Agent for Mayfly {
-    type State = ();
-    type ConnectionState = ();
-    type Props = ();
-    const CLASS: &'static str = "Mayfly";
-
-    fn new(_: &Context<Self>) -> Self {
-        Self
-    }
-
+// An agent without callbacks, which ends itself.
+agent!(Mayfly: (), (), ();
     async fn on_start(&self, _: &Context<Self>, _: Option<()>) -> Result<()> {
         note("hatched");
         Ok(())
@@ -133,7 +122,7 @@ impl Agent for Mayfly {
         }
         Ok(Response::text("done"))
     }
-}
+);
 
 fn is_gone_after(query: &str, evicted: bool) -> bool {
     notes();
@@ -144,15 +133,11 @@ fn is_gone_after(query: &str, evicted: bool) -> bool {
         object.evict();
     }
     host.advance(30 * SECOND);
-    let early = tables(&object);
+    let early = leftovers(&object);
     host.advance(40 * SECOND);
     assert_eq!(early == 0, query == "queue", "{query}");
     assert!(notes().iter().all(|note| note == "hatched"));
-    (tables(&object), object.alarm_ms(), object.is_running()) == (0, None, false)
-}
-
-fn tables(object: &Object) -> u64 {
-    object.sql("SELECT COUNT(*) FROM sqlite_master WHERE name GLOB 'cf_*'", ()).one().expect("a count")
+    (leftovers(&object), object.alarm_ms(), object.is_running()) == (0, None, false)
 }
 
 #[test]

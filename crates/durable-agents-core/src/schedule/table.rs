@@ -158,7 +158,7 @@ pub(crate) fn earliest(store: &dyn Store, hung_after_s: u64) -> Result<Option<u6
          ELSE time END) FROM cf_agents_schedules WHERE owner_path IS NULL",
         &[hung_after_s.into()],
     )?;
-    Ok(rows.rows.into_iter().next().and_then(|row| Cells::new(row).count()))
+    Ok(Cells::only_count(rows))
 }
 
 /// Before a run of an interval.

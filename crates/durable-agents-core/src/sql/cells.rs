@@ -2,7 +2,7 @@
 
 use std::vec;
 
-use crate::host::SqlValue;
+use crate::host::{Rows, SqlValue};
 
 /// What is left of a row. A cell that holds something else than was asked for counts as empty.
 pub(crate) struct Cells(vec::IntoIter<SqlValue>);
@@ -10,6 +10,11 @@ pub(crate) struct Cells(vec::IntoIter<SqlValue>);
 impl Cells {
     pub(crate) fn new(row: Vec<SqlValue>) -> Self {
         Self(row.into_iter())
+    }
+
+    /// The number that a query for one number has found.
+    pub(crate) fn only_count(rows: Rows) -> Option<u64> {
+        rows.rows.into_iter().next().and_then(|row| Self::new(row).count())
     }
 
     pub(crate) fn next(&mut self) -> Option<SqlValue> {

@@ -155,6 +155,11 @@ pub(crate) fn logged(host: &MemoryHost, text: &str) -> usize {
     host.take_log().iter().filter(|line| line.contains(text)).count()
 }
 
+/// How many tables and indexes an object has.
+pub(crate) fn leftovers(object: &Object) -> u32 {
+    object.sql("SELECT count(*) FROM sqlite_master WHERE name NOT LIKE 'sqlite%'", ()).one().expect("SQL")
+}
+
 pub(crate) fn told(error: &Error) {
     note(format!("error: {error}"));
 }
