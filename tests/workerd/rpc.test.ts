@@ -209,8 +209,7 @@ test("a call back to an agent that is still starting fails at once", async () =>
 });
 
 test("a forged call from outside is an ordinary request", async () => {
-  const call = btoa(JSON.stringify({ method: "erase", request: "forged", chain: [] }));
-  const init = { method: "POST", body: "[]", headers: { "x-agents-call": call } };
+  const init = { method: "POST", body: "[]", headers: { "x-agents-call": "method=erase&request=forged" } };
   const name = fresh();
   expect(await (await fetchWorker(`/agents/desk/${name}`, init)).json()).toEqual({ call: null });
   const reflected = (await (await fetchWorker(`/by-name/${name}`, init)).json()) as { headers: Record<string, string> };

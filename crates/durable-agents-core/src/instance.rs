@@ -21,6 +21,7 @@ use crate::message::Message;
 use crate::place::with_path;
 use crate::rpc::{self, Answer, Args, Call, Callable, Outlet, Trace};
 use crate::shell::Shell;
+use crate::stub::decode_props;
 use crate::task::{Run, Task};
 use crate::{alarm, orphans, queue, state, wire};
 
@@ -33,6 +34,7 @@ pub(crate) trait Entity: Any {
     fn create(self: Rc<Self>) -> Result<()>;
     /// Drops the agent, so that nothing reaches it before the next start.
     fn discard(&self);
+    /// `props`: as they are in the header.
     fn on_start(self: Rc<Self>, props: Option<String>, trace: Option<Rc<Trace>>) -> Hook<()>;
     fn on_request(self: Rc<Self>, request: Request) -> Hook<Response>;
     fn on_connect(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<()>;
@@ -299,7 +301,8 @@ impl<A: Agent> Entity for Instance<A> {
         Hook::begin(|| {
             let (agent, cx) = self.parts(None)?;
             let parts = (agent, Context { trace, ..cx });
-            let props = props.map(|json| decode::<A::Props>(&json)).transpose();
+            let json = props.map(|value| decode_props(&value)).transpose()?;
+            let props = json.map(|json| decode::<A::Props>(&json)).transpose();
             let props = props.map_err(|wrong| error!("props: {wrong}"))?;
             Ok(Box::pin(async move {
                 let (agent, cx) = &parts;

@@ -22,7 +22,7 @@ use crate::route::kebab;
 use crate::rpc::{CallError, Incoming, StreamError, Trace};
 use crate::shell::Shell;
 use crate::sql::SqlError;
-use crate::stub::{INTERNAL_HEADERS, PROPS_HEADER, decode_props};
+use crate::stub::{INTERNAL_HEADERS, PROPS_HEADER};
 use crate::tags::{TagError, Tags};
 use crate::task::TaskError;
 use crate::wire::client::ClientFrame;
@@ -197,7 +197,6 @@ impl Runtime {
         }
         self.wake().await?;
         Rc::clone(&self.entity).create()?;
-        let props = props.map(|value| decode_props(&value)).transpose()?;
         self.shell().background.set_starting(true);
         let started = Rc::clone(&self.entity).on_start(props, trace).await;
         self.shell().background.set_starting(false);

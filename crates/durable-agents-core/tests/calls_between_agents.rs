@@ -11,7 +11,6 @@ mod common;
 
 use std::time::Duration;
 
-use base64::Engine as _;
 use common::{agent, note, notes};
 use durable_agents_core::host::HostError;
 use durable_agents_core::http::{HeaderName, HeaderValue, Method, Request, Response};
@@ -146,8 +145,7 @@ const CALL: HeaderName = HeaderName::from_static("x-agents-call");
 const CALL_URL: &str = "https://agent.invalid/call";
 
 fn forged_header() -> HeaderValue {
-    let call = json!({"method": "add", "request": "forged", "chain": []}).to_string();
-    HeaderValue::from_str(&base64::prelude::BASE64_STANDARD.encode(call)).expect("base64")
+    HeaderValue::from_static("method=add&request=forged")
 }
 
 fn world() -> (MemoryHost, Object, Object) {
@@ -318,7 +316,8 @@ fn a_forged_call_from_outside_is_an_ordinary_request() {
         request
     };
     // What it would do where only the framework can send it.
-    assert_eq!(worker.request(forged(CALL_URL)).json(), json!({"kind": "result", "result": 3}));
+    let answer = worker.request(forged(CALL_URL));
+    assert_eq!((answer.header("x-agents-answer"), answer.json()), (Some("result"), json!(3)));
     // A worker that hands requests to the object by itself, past the router: the URL is the client's, and the agent sees no header.
     assert_eq!(worker.request(forged(&worker.url(""))).json(), json!({"hook": null}));
     // An agent that hands one on.

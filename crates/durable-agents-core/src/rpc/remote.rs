@@ -1,30 +1,31 @@
 //! Calls from Rust: one agent's methods, called by another or by the worker.
 //!
 //! A call is a `POST` over the object's own `fetch`: header [`CALL_HEADER`] says what is called and by whom, the body holds the
-//! arguments, and so does the answer what came of it. A client cannot send one: the header is taken off whatever comes from outside,
-//! and the URL is no place that a request from outside can name.
+//! arguments. Header [`ANSWER_HEADER`] of the answer says what its body is: the result, or words about a failure. A client cannot send
+//! a call: the header is taken off whatever comes from outside, and the URL is no place that a request from outside can name.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use futures::future::{Either, LocalBoxFuture, select};
 use http::{HeaderName, HeaderValue, Method, header};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Answer;
 use crate::agent::Agent;
 use crate::host::{HostError, Level, Target};
-use crate::http::{Request, Response, StatusCode};
+use crate::http::{Body, Request, Response, StatusCode};
 
 /// Header that makes a request a call; never let in from outside.
 pub const CALL_HEADER: HeaderName = HeaderName::from_static("x-agents-call");
+
+/// Header of the answer to a call.
+pub(crate) const ANSWER_HEADER: HeaderName = HeaderName::from_static("x-agents-answer");
 
 /// Where calls go. `.invalid` is nobody's, so no request from outside has this URL.
 pub(crate) const CALL_URL: &str = "https://agent.invalid/call";
@@ -260,21 +261,21 @@ impl<'w> Remote<'w> {
             let Target { binding, name, .. } = self.target;
             return Err(CallError::Cycle(self.trace.path(binding, name)));
         }
-        let header = self.trace.to_header(method)?;
+        let header = self.trace.to_header(method);
         let time_is_up = transport.sleep(self.timeout);
         let sent = transport.send(request_of(header, args));
         let answered = pin!(async {
-            let Response { status, body, .. } = sent.await?;
-            Ok((status, body.bytes().await.map_err(|error| HostError::new(error.to_string()))?))
+            let Response { status, headers, body } = sent.await?;
+            Ok((status, headers, body.bytes().await.map_err(|error| HostError::new(error.to_string()))?))
         });
-        let (status, body) = match select(answered, time_is_up).await {
+        let (status, headers, body) = match select(answered, time_is_up).await {
             Either::Left((answer, _)) => answer.map_err(|error| CallError::of_host(error, &self.target.binding))?,
             Either::Right(((), _)) => return Err(CallError::TimedOut(self.timeout)),
         };
         if status != StatusCode::OK {
             return Err(CallError::Reply(format!("HTTP status {}", status.as_u16())));
         }
-        answer_from_json(&body)
+        read_answer(headers.get(ANSWER_HEADER), body)
     }
 }
 
@@ -294,7 +295,7 @@ pub(crate) struct Trace {
 }
 
 /// One agent that waits for an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hop {
     pub(crate) class: String,
     pub(crate) name: String,
@@ -323,21 +324,23 @@ impl Trace {
         path + class + "/" + name
     }
 
-    fn to_header(&self, method: &str) -> Result<HeaderValue, CallError> {
-        let line = Line { method: method.into(), request: self.request.as_str().into(), chain: self.chain.as_slice().into() };
-        let json = serde_json::to_vec(&line).map_err(|wrong| CallError::Arguments(wrong.to_string()))?;
-        // Base64 is made of characters that a header may hold.
-        Ok(HeaderValue::from_str(&BASE64_STANDARD.encode(json)).unwrap_or_else(|_| HeaderValue::from_static("")))
+    /// The trace and the method as fields of a query string: characters that a header may hold.
+    fn to_header(&self, method: &str) -> HeaderValue {
+        let mut fields = form_urlencoded::Serializer::new(String::new());
+        fields.append_pair(METHOD, method).append_pair(REQUEST, &self.request);
+        for hop in &self.chain {
+            fields.append_pair(CLASS, &hop.class).append_pair(NAME, &hop.name).append_pair(WAKE, &hop.wake.to_string());
+        }
+        HeaderValue::from_str(&fields.finish()).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 }
 
-/// What the header holds, as JSON in base64.
-#[derive(Serialize, Deserialize)]
-struct Line<'a> {
-    method: Cow<'a, str>,
-    request: Cow<'a, str>,
-    chain: Cow<'a, [Hop]>,
-}
+// The fields of the header. The last three are there once for each hop.
+const METHOD: &str = "method";
+const REQUEST: &str = "request";
+const CLASS: &str = "class";
+const NAME: &str = "name";
+const WAKE: &str = "wake";
 
 /// A call as it arrives.
 pub(crate) struct Incoming {
@@ -350,50 +353,67 @@ impl Incoming {
     // Not a part of what every request runs through, which has to be compiled before the first answer.
     #[inline(never)]
     pub(crate) fn from_header(value: &str) -> Option<Self> {
-        let json = BASE64_STANDARD.decode(value).ok()?;
-        let line: Line<'_> = serde_json::from_str(str::from_utf8(&json).ok()?).ok()?;
-        let trace = Trace { request: line.request.into_owned(), chain: line.chain.into_owned() };
-        Some(Self { method: line.method.into_owned(), trace: Rc::new(trace) })
+        let mut fields = form_urlencoded::parse(value.as_bytes());
+        let mut next = |name: &str| fields.next().filter(|(known, _)| known == name).map(|(_, value)| value.into_owned());
+        let (method, request) = (next(METHOD)?, next(REQUEST)?);
+        let mut chain = Vec::new();
+        while let Some(class) = next(CLASS) {
+            chain.push(Hop { class, name: next(NAME)?, wake: next(WAKE)?.parse().ok()? });
+        }
+        Some(Self { method, trace: Rc::new(Trace { request, chain }) })
     }
 }
 
-/// What kind of answer it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// What kind of answer it is: what its body holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// The result as JSON; nothing if the method has none.
     Result,
+    /// The method's words.
     Method,
+    /// Nothing.
     Internal,
+    /// Words about the method.
     NoSuchMethod,
+    /// Words about an argument.
     Arguments,
+    /// The chain of agents.
     Cycle,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Reply<'a> {
-    kind: Kind,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    result: Option<&'a RawValue>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    error: Option<Cow<'a, str>>,
+impl Kind {
+    const ALL: [Self; 6] = [Self::Result, Self::Method, Self::Internal, Self::NoSuchMethod, Self::Arguments, Self::Cycle];
+
+    /// Name in the header.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Result => "result",
+            Self::Method => "method",
+            Self::Internal => "internal",
+            Self::NoSuchMethod => "no-such-method",
+            Self::Arguments => "arguments",
+            Self::Cycle => "cycle",
+        }
+    }
 }
 
-/// The body of an answer.
-pub(crate) fn answer_to_json(outcome: Result<&Answer, (Kind, &str)>) -> String {
-    let reply = match outcome {
-        Ok(answer) => Reply { kind: Kind::Result, result: answer.as_deref(), error: None },
-        Err((kind, error)) => Reply { kind, result: None, error: Some(error.into()) },
+/// The answer to a call.
+pub(crate) fn answer_to_code(outcome: Result<Answer, (Kind, String)>) -> Response {
+    let (kind, body) = match outcome {
+        Ok(result) => (Kind::Result, result.map_or(Body::Empty, |json| String::from(Box::<str>::from(json)).into())),
+        Err((kind, words)) => (kind, words.into()),
     };
-    // A struct of strings and raw JSON has no way to fail.
-    serde_json::to_string(&reply).unwrap_or_default()
+    Response { body, ..Response::default() }.with_header(ANSWER_HEADER, HeaderValue::from_static(kind.name()))
 }
 
-fn answer_from_json(body: &[u8]) -> Result<Answer, CallError> {
-    let body = str::from_utf8(body).map_err(|wrong| CallError::Reply(wrong.to_string()))?;
-    let reply: Reply<'_> = serde_json::from_str(body).map_err(|wrong| CallError::Reply(wrong.to_string()))?;
-    let text = reply.error.unwrap_or_default().into_owned();
-    Err(match reply.kind {
-        Kind::Result => return Ok(reply.result.map(ToOwned::to_owned)),
+fn read_answer(kind: Option<&HeaderValue>, body: Bytes) -> Result<Answer, CallError> {
+    let Some(kind) = kind.and_then(|name| Kind::ALL.into_iter().find(|kind| name == kind.name())) else {
+        return Err(CallError::Reply(format!("it has no {ANSWER_HEADER} that this version knows")));
+    };
+    let text = String::from_utf8(body.into()).map_err(|wrong| CallError::Reply(wrong.to_string()))?;
+    Err(match kind {
+        Kind::Result if text.is_empty() => return Ok(None),
+        Kind::Result => return RawValue::from_string(text).map(Some).map_err(|wrong| CallError::Reply(wrong.to_string())),
         Kind::Method => CallError::Method(text),
         Kind::Internal => CallError::Internal,
         Kind::NoSuchMethod => CallError::NoSuchMethod(text),
@@ -408,4 +428,75 @@ pub(crate) fn uuid(random: [u8; 16]) -> String {
     let hex = format!("{bits:032x}");
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
     format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hop(class: &str, name: &str, wake: u64) -> Hop {
+        Hop { class: class.to_owned(), name: name.to_owned(), wake }
+    }
+
+    #[test]
+    fn a_header_holds_any_method_and_any_chain() {
+        let odd = "a b+c&name=d%41/ü\n\u{1F600}";
+        for chain in [Vec::new(), vec![hop("Chat", odd, 0)], vec![hop("Chat", "", u64::MAX), hop("Desk", "wake", 7)]] {
+            let trace = Trace { request: uuid([7; 16]), chain };
+            let header = trace.to_header(odd);
+            let text = header.to_str().expect("visible ASCII");
+            let call = Incoming::from_header(text).expect("one of ours");
+            assert_eq!((call.method.as_str(), &*call.trace), (odd, &trace), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_call_is_none() {
+        for header in [
+            "",
+            "method=a",
+            "request=a&method=b",
+            "method=a&request=b&class=c",
+            "method=a&request=b&class=c&name=d",
+            "method=a&request=b&class=c&name=d&wake=-1",
+            "method=a&request=b&class=c&name=d&wake=1&class=e",
+        ] {
+            assert!(Incoming::from_header(header).is_none(), "{header}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_read_as_it_was_given() {
+        let told = |kind, words: &str| Err((kind, words.to_owned()));
+        let json = |text: &str| RawValue::from_string(text.to_owned()).expect("JSON");
+        for (given, read) in [
+            (Ok(None), "Ok(None)"),
+            (Ok(Some(json("null"))), "Ok(Some(RawValue(null)))"),
+            (Ok(Some(json(r#"{"a": "ü"}"#))), r#"Ok(Some(RawValue({"a": "ü"})))"#),
+            (told(Kind::Method, "no"), r#"Err(Method("no"))"#),
+            (told(Kind::Internal, ""), "Err(Internal)"),
+            (told(Kind::NoSuchMethod, "no"), r#"Err(NoSuchMethod("no"))"#),
+            (told(Kind::Arguments, "no"), r#"Err(Arguments("no"))"#),
+            (told(Kind::Cycle, "a → b"), r#"Err(Cycle("a → b"))"#),
+        ] {
+            let Response { headers, body, .. } = answer_to_code(given);
+            let body = futures::executor::block_on(body.bytes()).expect("bytes");
+            assert_eq!(format!("{:?}", read_answer(headers.get(ANSWER_HEADER), body)), read);
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_a_failure() {
+        let unreadable = |kind: Option<&'static str>, body: &'static [u8]| {
+            let kind = kind.map(HeaderValue::from_static);
+            match read_answer(kind.as_ref(), Bytes::from_static(body)) {
+                Err(CallError::Reply(why)) => why,
+                outcome => panic!("{outcome:?}"),
+            }
+        };
+        assert_eq!(unreadable(None, b"1"), "it has no x-agents-answer that this version knows");
+        assert_eq!(unreadable(Some("riddle"), b"1"), "it has no x-agents-answer that this version knows");
+        assert!(unreadable(Some("result"), b"{").starts_with("EOF"));
+        assert!(unreadable(Some("method"), b"\xff").starts_with("invalid utf-8"));
+    }
 }

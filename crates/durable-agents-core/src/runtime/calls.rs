@@ -6,11 +6,11 @@ use std::rc::Rc;
 use super::{Rest, Runtime, is_internal, rest_of};
 use crate::error::{Error, REQUEST_FAILED};
 use crate::host::{HostError, SocketError};
-use crate::http::{Request, Response, StatusCode};
+use crate::http::{Request, Response};
 use crate::instance::{Caller, Found, Method};
 use crate::link::Link;
 use crate::message::Message;
-use crate::rpc::{Answer, Args, ArgumentError, CALL_HEADER, CALL_URL, Incoming, Kind, Outlet, StreamError, answer_to_json};
+use crate::rpc::{Answer, Args, ArgumentError, CALL_HEADER, CALL_URL, Incoming, Kind, Outlet, StreamError, answer_to_code};
 use crate::wire::client::Call;
 use crate::wire::server::{rpc_error, rpc_result};
 
@@ -126,12 +126,10 @@ impl Runtime {
 
     /// A call by another agent or by the worker.
     pub(super) async fn call_from_code(&self, call: Incoming, request: Request, props: Option<String>) -> Response {
-        let outcome = self.answer_to_code(call, request, props).await;
-        let outcome = outcome.as_ref().map_err(|(kind, text)| (*kind, text.as_str()));
-        Response { body: answer_to_json(outcome).into(), ..Response::empty(StatusCode::OK) }
+        answer_to_code(self.outcome_for_code(call, request, props).await)
     }
 
-    async fn answer_to_code(
+    async fn outcome_for_code(
         &self,
         call: Incoming,
         mut request: Request,
