@@ -2,13 +2,12 @@
 //!
 //! One byte array: JSON, because it is small, self-delimiting and readable in a debugger, and because the connection's own state is
 //! JSON already and is copied in and out as it is. Flags stand apart from that state, so neither can harm the other.
-
-use std::borrow::Cow;
-
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+//!
+//! `[flags, serial, tags, uri, state, has state, meter]`: the last but one tells "no state" from a state that is `null`, the last is left
+//! out where nothing is counted.
 
 use crate::error::AttachmentError;
+use crate::json;
 use crate::tags::Tags;
 
 /// Most bytes of an attachment as we write it.
@@ -57,19 +56,6 @@ pub(crate) struct Attachment {
     pub(crate) meter: Option<String>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Stored<'a>(
-    u8,
-    u64,
-    Cow<'a, [String]>,
-    #[serde(borrow)] Cow<'a, str>,
-    #[serde(borrow)] Option<&'a RawValue>,
-    // Tells "no state" from a state that is `null`.
-    bool,
-    // Left out where nothing is counted, as in every attachment from before there was anything to count.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")] Option<&'a RawValue>,
-);
-
 impl Attachment {
     /// The bytes to store.
     ///
@@ -83,9 +69,12 @@ impl Attachment {
         state: Option<&str>,
         meter: Option<&str>,
     ) -> Result<Vec<u8>, AttachmentError> {
-        let tags = tags.as_slice().into();
-        let stored = Stored(flags.to_bits(), serial, tags, uri.into(), raw(state)?, state.is_some(), raw(meter)?);
-        let bytes = serde_json::to_vec(&stored).map_err(shape)?;
+        let tags: Vec<String> = tags.as_slice().iter().map(|tag| json::quoted(tag)).collect();
+        let mut text = format!("[{},{serial},[{}],{},", flags.to_bits(), tags.join(","), json::quoted(uri));
+        text.extend([state.unwrap_or("null"), if state.is_some() { ",true" } else { ",false" }]);
+        text.extend(meter.map(|meter| [",", meter]).into_iter().flatten());
+        text.push(']');
+        let bytes = text.into_bytes();
         if bytes.len() > MAX_ATTACHMENT_BYTES {
             return Err(AttachmentError::TooLarge { size_bytes: bytes.len(), limit_bytes: MAX_ATTACHMENT_BYTES });
         }
@@ -102,30 +91,32 @@ impl Attachment {
 
     /// Reads what [`encode`](Self::encode) wrote. `None` for anything else: such a socket is not ours.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let Stored(flags, serial, tags, uri, state, has_state, meter) =
-            serde_json::from_str(str::from_utf8(bytes).ok()?).ok()?;
-        if tags.is_empty() {
+        let mut parts = [None; 7];
+        let count = json::take_apart(str::from_utf8(bytes).ok()?, &mut parts)?;
+        let [Some(flags), Some(serial), Some(tags), Some(uri), Some(state), Some(has_state), meter] = parts else {
             return None;
-        }
-        let state = has_state.then(|| state.map_or_else(|| "null".to_owned(), |state| state.get().to_owned()));
-        let meter = meter.map(|meter| meter.get().to_owned());
+        };
+        let tags = texts(tags).filter(|tags| !tags.is_empty() && count <= parts.len())?;
+        let number = |digits: &str| digits.parse::<u64>().ok();
         Some(Self {
-            flags: Flags::from_bits(flags),
-            serial,
-            tags: Tags::stored(tags.into_owned()),
-            uri: uri.into_owned(),
-            state,
-            meter,
+            flags: Flags::from_bits(u8::try_from(number(flags)?).ok()?),
+            serial: number(serial)?,
+            tags: Tags::stored(tags),
+            uri: json::text_of(uri)?.into_owned(),
+            state: (has_state == "true").then(|| state.to_owned()),
+            meter: meter.map(str::to_owned),
         })
     }
 }
 
-fn raw(json: Option<&str>) -> Result<Option<&RawValue>, AttachmentError> {
-    json.map(serde_json::from_str).transpose().map_err(shape)
-}
-
-fn shape(error: serde_json::Error) -> AttachmentError {
-    AttachmentError::Shape(error.to_string())
+/// The strings of an array. `None` if it is none, or one of something else.
+fn texts(array: &str) -> Option<Vec<String>> {
+    let (mut texts, mut others) = (Vec::new(), 0);
+    json::elements(array, |element| match json::text_of(element) {
+        Some(text) => texts.push(text.into_owned()),
+        None => others += 1,
+    })?;
+    (others == 0).then_some(texts)
 }
 
 #[cfg(test)]
@@ -197,9 +188,24 @@ mod tests {
 
     #[test]
     fn foreign_bytes_are_nobodys_connection() {
-        for bytes in [&b""[..], b"null", b"{}", b"[]", b"[0,1,[],\"\",null,false]", &[0xff, 0x0f]] {
-            assert_eq!(Attachment::decode(bytes), None);
+        for text in [
+            "",
+            "null",
+            "{}",
+            "[]",
+            r#"[0,1,[],"",null,false]"#,
+            r#"[0,1,"id","",null,false]"#,
+            r#"[0,1,["id",2],"",null,false]"#,
+            r#"[0,1,["id"],3,null,false]"#,
+            r#"[0,-1,["id"],"",null,false]"#,
+            r#"[256,1,["id"],"",null,false]"#,
+            r#"[0,1,["id"],"",null]"#,
+            r#"[0,1,["id"],"",null,false,[],8]"#,
+            r#"[0,1,["id"],"",null,false"#,
+        ] {
+            assert_eq!(Attachment::decode(text.as_bytes()), None, "{text}");
         }
+        assert_eq!(Attachment::decode(&[0xff, 0x0f]), None);
     }
 
     #[test]

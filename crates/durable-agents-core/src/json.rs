@@ -27,6 +27,18 @@ pub(crate) fn elements<'a>(text: &'a str, mut each: impl FnMut(&'a str)) -> Opti
     })
 }
 
+/// Fills `values` with the elements of an array, and tells how many there are in all. `None` if it is none.
+pub(crate) fn take_apart<'a>(text: &'a str, values: &mut [Option<&'a str>]) -> Option<usize> {
+    let mut count = 0;
+    elements(text, |value| {
+        if let Some(place) = values.get_mut(count) {
+            *place = Some(value);
+        }
+        count += 1;
+    })?;
+    Some(count)
+}
+
 /// All of the text: what `item` finds the end of, given its start, several times with commas between, or not at all.
 fn list(text: &str, (begin, end): (u8, u8), mut item: impl FnMut(usize) -> Option<usize>) -> Option<()> {
     let text = text.as_bytes();
@@ -250,11 +262,17 @@ pub(crate) fn is_escaped(literal: &str) -> bool {
     literal.as_bytes().contains(&b'\\')
 }
 
+/// The string literal of a text.
+pub(crate) fn quoted(text: &str) -> String {
+    // A string has no way to fail.
+    serde_json::to_string(text).unwrap_or_default()
+}
+
 /// A string literal as a serializer writes it: most are already. `None` if it is no text, or `value` no string.
 pub(crate) fn literal(value: &str) -> Option<Cow<'_, str>> {
     match plain(value) {
         Some(_) => Some(Cow::Borrowed(value)),
-        None => Some(Cow::Owned(serde_json::to_string(&*text_of(value)?).ok()?)),
+        None => Some(Cow::Owned(quoted(&text_of(value)?))),
     }
 }
 

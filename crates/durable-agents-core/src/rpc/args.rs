@@ -71,14 +71,7 @@ impl Args {
 
     /// Fills `values` from the front, and tells how many there are in all.
     fn split<'a>(&'a self, values: &mut [Option<&'a str>]) -> Result<usize, ArgumentError> {
-        let mut count = 0;
-        let whole = json::elements(self.json(), |value| {
-            if let Some(place) = values.get_mut(count) {
-                *place = Some(value);
-            }
-            count += 1;
-        });
-        whole.map(|()| count).ok_or_else(|| ArgumentError("arguments are no JSON array".to_owned()))
+        json::take_apart(self.json(), values).ok_or_else(|| ArgumentError("arguments are no JSON array".to_owned()))
     }
 }
 

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
-use crate::json::is_plain;
+use crate::json::{is_plain, quoted};
 use crate::message::Message;
 use crate::resume::Replay;
 
@@ -105,8 +105,7 @@ fn push_text(frame: &mut String, text: &str) {
         frame.push_str(text);
         frame.push('"');
     } else {
-        // A string has no way to fail.
-        frame.push_str(&serde_json::to_string(text).unwrap_or_default());
+        frame.push_str(&quoted(text));
     }
 }
 
