@@ -75,7 +75,7 @@ impl Model for ChatCompletions {
 }
 
 async fn open(host: &dyn Host, request: Request) -> Result<Body, ModelError> {
-    let unreachable = |error: durable_agents::host::HostError| ModelError::Unreachable(error.message);
+    let unreachable = |error: durable_agents::host::HostError| ModelError::Unreachable(error.message.clone());
     let response = host.fetch_url(request).await.map_err(unreachable)?;
     if !response.status.is_success() {
         // Without a body that can be read, the status says enough.

@@ -44,7 +44,7 @@ struct Inputs<'a> {
 
 impl WorkersAi {
     pub(super) fn new<A: Agent>(cx: &Context<A>) -> Result<Self, ModelError> {
-        let env = cx.env().map_err(|error| ModelError::Configuration(error.message))?;
+        let env = cx.env().map_err(|error| ModelError::Configuration(error.message.clone()))?;
         let ai = Reflect::get(&env, &BINDING.into()).ok().filter(JsValue::is_object);
         let ai = ai.ok_or_else(|| ModelError::Configuration(format!("the worker has no binding {BINDING} of Workers AI")))?;
         let host = cx.host_handle();

@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -232,8 +233,15 @@ pub enum Level {
 }
 
 /// Something the platform refused or could not do.
+///
+/// What it says are the fields of [`HostFault`], which are read as if they were its own. They are elsewhere so that a result that may be
+/// this error, of which there are many, is small.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostError {
+pub struct HostError(Box<HostFault>);
+
+/// What a [`HostError`] says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostFault {
     /// The platform's own words. For the log, never for a client.
     pub message: String,
     /// Whether the platform says that the same call may succeed if it is made again.
@@ -249,7 +257,34 @@ pub struct HostError {
 impl HostError {
     /// A failure that the platform gave no hints about.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), retryable: false, overloaded: false, reset: false, unbound: false }
+        HostFault::new(message).into()
+    }
+}
+
+impl HostFault {
+    /// Without hints. The others: `HostFault { retryable: true, ..HostFault::new("network connection lost") }`.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+}
+
+impl Deref for HostError {
+    type Target = HostFault;
+
+    fn deref(&self) -> &HostFault {
+        &self.0
+    }
+}
+
+impl From<HostFault> for HostError {
+    fn from(fault: HostFault) -> Self {
+        Self(Box::new(fault))
+    }
+}
+
+impl From<HostError> for HostFault {
+    fn from(error: HostError) -> Self {
+        *error.0
     }
 }
 

@@ -287,6 +287,7 @@ mod tests {
 
     use super::*;
     use crate::error::error;
+    use crate::host::HostFault;
     use crate::sql::SqlError;
 
     #[test]
@@ -351,7 +352,8 @@ mod tests {
             assert_eq!(Fault::of(&CallError::Method(words.to_owned()).into()), Fault::Own, "{words}");
             assert_eq!(Fault::of(&PayloadError { reason: words.to_owned() }.into()), Fault::Own, "{words}");
         }
-        let flagged = |overloaded| HostError { retryable: true, overloaded, ..HostError::new("internal error") };
+        let flagged =
+            |overloaded| HostError::from(HostFault { retryable: true, overloaded, ..HostFault::new("internal error") });
         assert_eq!(Fault::of(&flagged(false).into()), Fault::Transient);
         assert_eq!(Fault::of(&Error::from(flagged(false)).context("call failed")), Fault::Transient);
         assert_eq!(Fault::of(&flagged(true).into()), Fault::Own);

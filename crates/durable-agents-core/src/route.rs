@@ -460,6 +460,7 @@ mod tests {
     use futures::FutureExt as _;
 
     use super::*;
+    use crate::host::HostFault;
 
     type Options = RouteOptions<'static, &'static str, &'static str, HostError>;
 
@@ -523,7 +524,7 @@ mod tests {
     }
 
     fn busy() -> HostError {
-        HostError { retryable: true, ..HostError::new("network connection lost") }
+        HostError::from(HostFault { retryable: true, ..HostFault::new("network connection lost") })
     }
 
     fn again(failures: u32, options: &Options, failed: HostError) -> (Result<&'static str, HostError>, u32) {
@@ -550,13 +551,13 @@ mod tests {
         assert_eq!(again(0, &Options::new().retry(RoutingRetry::OFF), busy()), (Err(busy()), 0));
         let broken = HostError::new("broken");
         assert_eq!(again(0, &Options::new(), broken.clone()), (Err(broken), 0));
-        let overloaded = HostError { overloaded: true, ..busy() };
+        let overloaded = HostError::from(HostFault { overloaded: true, ..busy().into() });
         assert_eq!(again(0, &Options::new(), overloaded.clone()), (Err(overloaded), 0));
     }
 
     #[test]
     fn what_met_an_object_at_its_end_finds_the_next_if_it_is_safe_to_repeat() {
-        let destroyed = || HostError { reset: true, ..HostError::new(destroy::REASON) };
+        let destroyed = || HostError::from(HostFault { reset: true, ..HostFault::new(destroy::REASON) });
         for method in [Method::GET, Method::HEAD] {
             assert_eq!(again_with(method, 0, &Options::new(), destroyed()), (Ok("answer"), 1));
         }

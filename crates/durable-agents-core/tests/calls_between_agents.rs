@@ -12,7 +12,7 @@ mod common;
 use std::time::Duration;
 
 use common::{agent, note, notes};
-use durable_agents_core::host::HostError;
+use durable_agents_core::host::{HostError, HostFault};
 use durable_agents_core::http::{HeaderName, HeaderValue, Method, Request, Response};
 use durable_agents_core::rpc::{Call, CallError, Callable, Stub as _, answer, typed};
 use durable_agents_core::testing::{CrashPoint, MemoryHost, Object};
@@ -204,9 +204,9 @@ fn failures_are_told_apart() {
         let outcome = ask(&client, name, method, &args);
         assert!(outcome == error || error.ends_with('(') && outcome.starts_with(error), "{method}: {outcome}");
     }
-    worker.fail_next_request(HostError { retryable: true, ..HostError::new("try again") });
+    worker.fail_next_request(HostError::from(HostFault { retryable: true, ..HostFault::new("try again") }));
     assert_eq!(ask(&client, "a", "add", &json!([1, 2])), r#"Retryable("try again")"#);
-    worker.fail_next_request(HostError { retryable: true, overloaded: true, ..HostError::new("too much") });
+    worker.fail_next_request(HostError::from(HostFault { retryable: true, overloaded: true, ..HostFault::new("too much") }));
     assert_eq!(ask(&client, "a", "add", &json!([1, 2])), r#"Overloaded("too much")"#);
     worker.fail_next_request(HostError::new("out of order"));
     assert_eq!(ask(&client, "a", "add", &json!([1, 2])), r#"Host("out of order")"#);

@@ -10,7 +10,7 @@
 mod common;
 
 use common::{MCP, agent, identity, note, notes, upgrade};
-use durable_agents_core::host::HostError;
+use durable_agents_core::host::{HostError, HostFault};
 use durable_agents_core::http::{HeaderName, HeaderValue, Headers, Method, Request, Response, StatusCode, header};
 use durable_agents_core::route::{Before, Binding, Cors, RoutingRetry};
 use durable_agents_core::testing::{Collected, MemoryHost, Options};
@@ -267,7 +267,7 @@ fn props_that_do_not_fit_are_a_failed_start() {
 #[test]
 fn c37_a_retryable_failure_is_tried_again() {
     let host = world();
-    let busy = HostError { retryable: true, ..HostError::new("network connection lost") };
+    let busy = HostError::from(HostFault { retryable: true, ..HostFault::new("network connection lost") });
     let object = host.agent::<Echo>("a");
     object.fail_next_request(busy.clone());
     object.fail_next_request(busy);
@@ -284,7 +284,7 @@ fn what_is_not_retryable_or_overloaded_is_not_tried_again() {
     for (retryable, overloaded, retry) in
         [(false, false, RoutingRetry::default()), (true, true, RoutingRetry::default()), (true, false, RoutingRetry::OFF)]
     {
-        object.fail_next_request(HostError { retryable, overloaded, ..HostError::new("down") });
+        object.fail_next_request(HostError::from(HostFault { retryable, overloaded, ..HostFault::new("down") }));
         let failed = host.try_route(Request::get(URL), &Options::new().retry(retry));
         assert_eq!(failed.expect_err("the platform failed").to_string(), "down");
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use common::clerk::{SECOND, ask, at_start, clerk, office, refused, script, try_ask};
 use common::{clerk, note, notes};
-use durable_agents_core::host::HostError;
+use durable_agents_core::host::{HostError, HostFault};
 use durable_agents_core::http::{Request, Response};
 use durable_agents_core::task::Handler;
 use durable_agents_core::testing::{CrashPoint, MemoryHost, Object};
@@ -200,7 +200,7 @@ fn run_due(host: &MemoryHost, object: &Object, attempts: u32) -> (bool, bool) {
 }
 
 fn retryable() -> Result<()> {
-    Err(HostError { retryable: true, ..HostError::new("internal error") }.into())
+    Err(HostError::from(HostFault { retryable: true, ..HostFault::new("internal error") }).into())
 }
 
 fn lost() -> Result<()> {

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use super::Answer;
 use crate::agent::Agent;
-use crate::host::{HostError, Level, Target};
+use crate::host::{HostError, HostFault, Level, Target};
 use crate::http::{Body, Request, Response, StatusCode};
 
 /// Header that makes a request a call; never let in from outside.
@@ -97,12 +97,12 @@ impl CallError {
     }
 
     fn of_host(error: HostError, binding: &str) -> Self {
-        match error {
-            HostError { unbound: true, .. } => Self::NotFound(binding.to_owned()),
-            HostError { overloaded: true, message, .. } => Self::Overloaded(message),
-            HostError { reset: true, message, .. } => Self::Reset(message),
-            HostError { retryable: true, message, .. } => Self::Retryable(message),
-            HostError { message, .. } => Self::Host(message),
+        match error.into() {
+            HostFault { unbound: true, .. } => Self::NotFound(binding.to_owned()),
+            HostFault { overloaded: true, message, .. } => Self::Overloaded(message),
+            HostFault { reset: true, message, .. } => Self::Reset(message),
+            HostFault { retryable: true, message, .. } => Self::Retryable(message),
+            HostFault { message, .. } => Self::Host(message),
         }
     }
 }

@@ -106,7 +106,7 @@ pub(super) fn detach(world: &Rc<World>, slot: &Rc<Slot>, response: Response) -> 
         match reader.next().await {
             Some(Some(piece)) => Some((piece, Some(reader))),
             Some(None) => None,
-            None => Some((Err(BodyError::Cut(reset().message)), None)),
+            None => Some((Err(BodyError::Cut(reset().message.clone())), None)),
         }
     });
     Response { body: Body::stream(body), ..response }

@@ -20,7 +20,7 @@ use super::outside::Outside;
 use super::random::Random;
 use super::socket::{Knock, Pipe, ServerEnd, Told, Up};
 use super::{CrashPoint, EvictPlan};
-use crate::host::{Host, HostError, Level, Target};
+use crate::host::{Host, HostError, HostFault, Level, Target};
 use crate::http::{Request, Response, StatusCode};
 use crate::runtime::{Reply, Runtime};
 use crate::time::after;
@@ -253,7 +253,7 @@ impl World {
         let bindings = self.bindings.borrow();
         let Some((_, make)) = bindings.iter().find(|(bound, _)| bound == binding) else {
             let message = format!("no agent is bound as {binding}: call MemoryHost::bind first");
-            return Err(HostError { unbound: true, ..HostError::new(message) });
+            return Err(HostError::from(HostFault { unbound: true, ..HostFault::new(message) }));
         };
         let slot = Rc::new(Slot {
             world: Rc::downgrade(self),
@@ -683,5 +683,5 @@ pub(super) fn never<T: 'static>() -> LocalBoxFuture<'static, T> {
 
 /// What a caller is told when the object it has called is gone.
 pub(super) fn reset() -> HostError {
-    HostError { reset: true, ..HostError::new(object::RESET) }
+    HostError::from(HostFault { reset: true, ..HostFault::new(object::RESET) })
 }

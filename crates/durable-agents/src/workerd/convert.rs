@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use durable_agents_core::begin;
-use durable_agents_core::host::{HostError, Target};
+use durable_agents_core::host::{HostError, HostFault, Target};
 use durable_agents_core::route::Binding;
 use futures::future::LocalBoxFuture;
 use js_sys::futures::future_to_promise;
@@ -18,13 +18,14 @@ use super::{glue, sys};
 pub(crate) fn host_error(exception: JsValue) -> HostError {
     let message = message_of(&exception);
     let exception: sys::Exception = exception.unchecked_into();
-    HostError {
+    HostFault {
         message,
         retryable: exception.retryable().ok().flatten().unwrap_or(false),
         overloaded: exception.overloaded().ok().flatten().unwrap_or(false),
         reset: exception.durable_object_reset().ok().flatten().unwrap_or(false),
         unbound: false,
     }
+    .into()
 }
 
 /// What an exception says, whatever was thrown.
@@ -96,7 +97,7 @@ pub(crate) fn namespace_stub(env: &JsValue, target: &Target) -> Result<sys::Stub
     let binding = Reflect::get(env, &JsValue::from_str(&target.binding)).unwrap_or(JsValue::UNDEFINED);
     if !binding.is_object() {
         let message = format!("the worker has no Durable Object binding {:?}", target.binding);
-        return Err(HostError { unbound: true, ..HostError::new(message) });
+        return Err(HostError::from(HostFault { unbound: true, ..HostFault::new(message) }));
     }
     try_namespace_stub(binding.unchecked_into(), target).map_err(host_error)
 }

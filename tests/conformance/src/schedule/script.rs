@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use durable_agents::host::HostError;
+use durable_agents::host::{HostError, HostFault};
 use durable_agents::prelude::*;
 use serde::Deserialize;
 
@@ -50,7 +50,7 @@ impl Script {
             None | Some(Step { kind: Kind::Succeed, .. }) => Ok(()),
             Some(Step { kind: Kind::Throw, message }) => Err(HostError::new(message).into()),
             Some(Step { kind: Kind::ThrowRetryable, message }) => {
-                Err(HostError { retryable: true, ..HostError::new(message) }.into())
+                Err(HostError::from(HostFault { retryable: true, ..HostFault::new(message) }).into())
             }
             Some(Step { kind: Kind::ThrowWrapped, message }) => {
                 let wrapper = format!("SQL query failed: {message}");
