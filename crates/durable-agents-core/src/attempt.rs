@@ -30,7 +30,7 @@ pub(crate) enum Outcome {
 }
 
 impl Job {
-    /// Reads id, callback, payload and retry options, in this order.
+    /// Reads id, callback, payload and retry options, in this order; what a query leaves out is not there.
     pub(crate) fn read(origin: RunOrigin, cells: &mut Cells) -> Self {
         let (id, callback) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
         Self { origin, id, callback, payload: cells.text(), retry: cells.text() }
@@ -41,13 +41,18 @@ impl Job {
         format!("{} {} of {:?}", self.origin.name(), self.id, self.callback)
     }
 
-    /// Whether it still waits in its table.
-    pub(crate) fn is_there(&self, store: &dyn Store) -> Result<bool, HostError> {
-        let table = match self.origin {
+    /// Where it waits.
+    pub(crate) fn table(&self) -> &'static str {
+        match self.origin {
             RunOrigin::Schedule => "cf_agents_schedules",
             RunOrigin::Queue => "cf_agents_queues",
-        };
-        let found = store.run(&format!("SELECT 1 FROM {table} WHERE id = ?"), &[self.id.as_str().into()])?;
+        }
+    }
+
+    /// Whether it still does.
+    pub(crate) fn is_there(&self, store: &dyn Store) -> Result<bool, HostError> {
+        let sql = format!("SELECT 1 FROM {} WHERE id = ?", self.table());
+        let found = store.run(&sql, &[self.id.as_str().into()])?;
         Ok(!found.rows.is_empty())
     }
 

@@ -51,33 +51,23 @@ pub struct DeadLetter {
 /// Moves a job from its table to the dead letters. Does nothing if it is not there any more.
 pub(crate) fn park(shell: &Shell, job: &Job, error: &Error, attempts: u32) -> Result<(), HostError> {
     let (store, tables) = (shell.host.store(), &shell.background.tables);
-    if !job.is_there(store)? {
-        return Ok(());
-    }
     tables.ensure(store, &DEAD_LETTERS)?;
     let mut text = format!("{error:#}");
     let end = (0..=MAX_ERROR_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.truncate(end.unwrap_or_default());
-    let params = [
-        job.id.as_str().into(),
-        job.origin.name().into(),
-        job.callback.as_str().into(),
-        job.payload.clone().into(),
-        job.retry.clone().into(),
-        text.into(),
-        attempts.into(),
-        shell.host.now_ms().into(),
-    ];
-    store.run(
-        "INSERT OR REPLACE INTO cf_agents_dead_letters (id, origin, callback, payload, retry_options, error, attempts, \
-         failed_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        &params,
+    let (table, id) = (job.table(), || job.id.as_str().into());
+    let kept = store.run(
+        &format!(
+            "INSERT OR REPLACE INTO cf_agents_dead_letters (id, origin, callback, payload, retry_options, error, attempts, \
+             failed_at_ms) SELECT id, ?, COALESCE(callback, ''), payload, retry_options, ?, ?, ? FROM {table} WHERE id = ?"
+        ),
+        &[job.origin.name().into(), text.into(), attempts.into(), shell.host.now_ms().into(), id()],
     )?;
+    if kept.written == 0 {
+        return Ok(());
+    }
     // Only now: a failure in between must not lose it.
-    match job.origin {
-        RunOrigin::Schedule => table::delete(store, &job.id)?,
-        RunOrigin::Queue => queue::delete(store, &job.id)?,
-    };
+    store.run(&format!("DELETE FROM {table} WHERE id = ?"), &[id()])?;
     let fallen = store.run(
         "DELETE FROM cf_agents_dead_letters WHERE rowid <= (SELECT rowid FROM cf_agents_dead_letters ORDER BY rowid DESC \
          LIMIT 1 OFFSET ?) RETURNING id, callback, error",

@@ -68,7 +68,7 @@ fn settle(entity: &Rc<dyn Entity>) -> Result<(), HostError> {
         if !shell.background.tables.find(store, table)? {
             continue;
         }
-        let sql = format!("SELECT id, callback, payload, retry_options {first}");
+        let sql = format!("SELECT id, callback {first}");
         for _ in 0..AT_ONCE {
             let Some(row) = store.run(&sql, &[now_s.into()])?.rows.into_iter().next() else { break };
             let job = Job::read(origin, &mut Cells::new(row));
