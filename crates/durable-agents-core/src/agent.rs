@@ -59,6 +59,9 @@ pub trait Agent: Sized + 'static {
     }
 
     /// Methods that clients and other agents may call, by name. `#[agent]` fills it in from the block of marked methods.
+    ///
+    /// Where it is a constant and empty, the agent does without the code that runs them; where it has up to four methods and none of them
+    /// streams, or none has a scope, without the code for that.
     fn callables() -> &'static [Callable<Self>] {
         &[]
     }
@@ -241,6 +244,11 @@ impl AgentOptions {
     pub const fn hibernate(mut self, hibernate: bool) -> Self {
         self.hibernate = hibernate;
         self
+    }
+
+    /// What [`hibernate`](Self::hibernate) has set. For adapters.
+    pub const fn hibernates(&self) -> bool {
+        self.hibernate
     }
 
     /// Whether a new protocol connection is told the instance's name and class. Default `true`.

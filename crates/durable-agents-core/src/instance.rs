@@ -20,6 +20,7 @@ use crate::link::Link;
 use crate::message::Message;
 use crate::place::with_path;
 use crate::rpc::{self, Answer, Args, Call, Callable, Outlet, Trace};
+use crate::runtime::{Runtime, Serve, ServeCode};
 use crate::shell::Shell;
 use crate::stub::decode_props;
 use crate::task::{Run, Task};
@@ -80,6 +81,11 @@ pub(crate) struct Method {
     pub(crate) name: &'static str,
     pub(crate) scope: Option<&'static str>,
     pub(crate) streaming: bool,
+    /// Checks what is to be checked before a client's call, and runs it.
+    pub(crate) serve: Serve,
+    /// Runs it for a client that may call it.
+    pub(crate) run: Serve,
+    pub(crate) run_for_code: ServeCode,
     row: usize,
 }
 
@@ -240,6 +246,18 @@ fn has_callbacks<A: Agent>() -> bool {
     !A::callbacks().is_empty()
 }
 
+/// The same of a method of some kind, as long as there are few to be called. A loop would not be compiled away.
+fn may_have_callable<A: Agent>(is_such: impl Fn(&Callable<A>) -> bool) -> bool {
+    match A::callables() {
+        [] => false,
+        [a] => is_such(a),
+        [a, b] => is_such(a) || is_such(b),
+        [a, b, c] => is_such(a) || is_such(b) || is_such(c),
+        [a, b, c, d] => is_such(a) || is_such(b) || is_such(c) || is_such(d),
+        [..] => true,
+    }
+}
+
 /// Reads JSON; the error names the path of the field that does not fit.
 fn decode<T: DeserializeOwned>(json: &str) -> Result<T, StateError> {
     serde_json::from_str(json).map_err(|error| StateError::Shape(with_path(json, &error)))
@@ -385,7 +403,12 @@ impl<A: Agent> Entity for Instance<A> {
         let rows = A::callables().iter().enumerate();
         for (row, &Callable { name, scope, streaming, .. }) in rows {
             if name == method {
-                return Found::Method(Method { name, scope, streaming, row });
+                // As long as no method streams or has a scope, what that takes is not there.
+                let run =
+                    if streaming && may_have_callable::<A>(|method| method.streaming) { Runtime::stream } else { Runtime::run };
+                let is_scoped = scope.is_some() && may_have_callable::<A>(|method| method.scope.is_some());
+                let serve = if is_scoped { Runtime::run_if_allowed } else { run };
+                return Found::Method(Method { name, scope, streaming, serve, run, run_for_code: Runtime::run_for_code, row });
             }
         }
         let is_callback = || A::callbacks().iter().any(|callback| callback.name == method);
@@ -405,7 +428,7 @@ impl<A: Agent> Entity for Instance<A> {
             Caller::Client(link, outlet) => (Context { origin: Some(link), is_call: true, ..nobody }, outlet),
             Caller::Code(trace) => (Context { trace: Some(trace), ..nobody }, None),
         };
-        let listener = outlet.clone();
+        let listener = if may_have_callable::<A>(|method| method.streaming) { outlet.clone() } else { None };
         let call = Hook::begin(|| {
             let callable = A::callables().get(row).ok_or_else(|| error!("the table of methods has changed"))?;
             Ok((callable.call)(Call { agent: self.agent()?, cx, args, outlet }))

@@ -2,6 +2,8 @@
 
 mod calls;
 
+pub(crate) use calls::{Serve, ServeCode};
+
 use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::rc::Rc;
 
+use futures::future::LocalBoxFuture;
+
 use super::{Rest, Runtime, is_internal, rest_of};
 use crate::error::{Error, REQUEST_FAILED};
 use crate::host::{HostError, SocketError};
@@ -10,7 +12,9 @@ use crate::http::{Request, Response};
 use crate::instance::{Caller, Found, Method};
 use crate::link::Link;
 use crate::message::Message;
-use crate::rpc::{Answer, Args, ArgumentError, CALL_HEADER, CALL_URL, Incoming, Kind, Outlet, StreamError, answer_to_code};
+use crate::rpc::{
+    Answer, Args, ArgumentError, CALL_HEADER, CALL_URL, Incoming, Kind, Outlet, StreamError, Trace, answer_to_code,
+};
 use crate::wire::client::Call;
 use crate::wire::server::{rpc_error, rpc_result};
 
@@ -22,6 +26,15 @@ pub(super) struct Known {
     // Where the arguments are in the message.
     args: Range<usize>,
 }
+
+/// Serves a client's call of a method: its id, as JSON text, and its arguments.
+pub(crate) type Serve = fn(&Runtime, Rc<Link>, Method, String, Args) -> Option<Rest>;
+
+/// Serves a call by another agent or by the worker.
+pub(crate) type ServeCode = fn(Runtime, Method, Rc<Trace>, Request) -> LocalBoxFuture<'static, Outcome>;
+
+/// What a call by another agent or by the worker comes to.
+type Outcome = Result<Answer, (Kind, String)>;
 
 /// What a request calls, if it is a call from Rust.
 pub(super) fn incoming(request: &mut Request) -> Option<Incoming> {
@@ -56,10 +69,14 @@ impl Runtime {
     pub(super) fn call_from_client(&self, link: Rc<Link>, call: Known, message: Message) -> Option<Rest> {
         let Message::Text(text) = message else { return None };
         let Known { method, id, args } = call;
-        let args = Args::within(text, args);
-        let Some(scope) = method.scope else { return self.run(link, method, id, args) };
+        (method.serve)(self, link, method, id, Args::within(text, args))
+    }
+
+    /// Has a method run if the client has its scope.
+    pub(crate) fn run_if_allowed(&self, link: Rc<Link>, method: Method, id: String, args: Args) -> Option<Rest> {
         let runtime = self.clone();
         rest_of(async move {
+            let scope = method.scope.unwrap_or_default();
             let refused = match Rc::clone(&runtime.entity).has_scope(Rc::clone(&link), scope).await {
                 Ok(true) => None,
                 Ok(false) => Some(format!("Method {} requires scope {scope}", method.name)),
@@ -68,7 +85,7 @@ impl Runtime {
             match refused {
                 Some(refused) => runtime.shell().send(&link, &rpc_error(&id, &refused).into()),
                 None => {
-                    if let Some(rest) = runtime.run(link, method, id, args) {
+                    if let Some(rest) = (method.run)(&runtime, link, method, id, args) {
                         rest.await;
                     }
                 }
@@ -77,11 +94,7 @@ impl Runtime {
     }
 
     /// Runs a method that this client may call, and answers.
-    fn run(&self, link: Rc<Link>, method: Method, id: String, args: Args) -> Option<Rest> {
-        if method.streaming {
-            let runtime = self.clone();
-            return rest_of(async move { runtime.stream_to_client(link, method, id, args).await });
-        }
+    pub(crate) fn run(&self, link: Rc<Link>, method: Method, id: String, args: Args) -> Option<Rest> {
         let answered = Rc::clone(&self.entity).call(method.row(), Caller::Client(Rc::clone(&link), None), args);
         self.after(answered, move |runtime, outcome| {
             let reply = match outcome {
@@ -101,18 +114,22 @@ impl Runtime {
         }
     }
 
-    async fn stream_to_client(&self, link: Rc<Link>, method: Method, id: String, args: Args) {
-        let outlet = Rc::new(Outlet::new(Rc::clone(&link), id));
-        let caller = Caller::Client(Rc::clone(&link), Some(Rc::clone(&outlet)));
-        let outcome = Rc::clone(&self.entity).call(method.row(), caller, args).await;
-        let ended = match outcome {
-            Ok(_) => outlet.end(None),
-            Err(error) => outlet.fail(&self.words_for_client(&link, method.name, &error)),
-        };
-        // Closed already: the method has ended its stream itself, or there is nobody to tell.
-        if let Err(error @ StreamError::Platform(_)) = ended {
-            self.shell().log_failure("send", Some(&link), &error.into());
-        }
+    /// The same of a method that answers by a stream.
+    pub(crate) fn stream(&self, link: Rc<Link>, method: Method, id: String, args: Args) -> Option<Rest> {
+        let runtime = self.clone();
+        rest_of(async move {
+            let outlet = Rc::new(Outlet::new(Rc::clone(&link), id));
+            let caller = Caller::Client(Rc::clone(&link), Some(Rc::clone(&outlet)));
+            let outcome = Rc::clone(&runtime.entity).call(method.row(), caller, args).await;
+            let ended = match outcome {
+                Ok(_) => outlet.end(None),
+                Err(error) => outlet.fail(&runtime.words_for_client(&link, method.name, &error)),
+            };
+            // Closed already: the method has ended its stream itself, or there is nobody to tell.
+            if let Err(error @ StreamError::Platform(_)) = ended {
+                runtime.shell().log_failure("send", Some(&link), &error.into());
+            }
+        })
     }
 
     /// What a client is told of a failure: the method's own words, or none of them if they are internals, which are logged.
@@ -129,38 +146,47 @@ impl Runtime {
         answer_to_code(self.outcome_for_code(call, request, props).await)
     }
 
-    async fn outcome_for_code(
-        &self,
-        call: Incoming,
-        mut request: Request,
-        props: Option<String>,
-    ) -> Result<Answer, (Kind, String)> {
+    async fn outcome_for_code(&self, call: Incoming, request: Request, props: Option<String>) -> Outcome {
         let Incoming { method, trace } = call;
-        let internal = || (Kind::Internal, String::new());
         let shell = self.shell();
         // Whoever waits at the end of the chain waits for a start that waits for this call.
         if !shell.started.get() && shell.learn_name() && trace.chain.contains(&shell.hop()) {
             return Err((Kind::Cycle, trace.path(shell.class, shell.name())));
         }
         self.pass(props, Some(&trace)).await.map_err(|_| internal())?;
-        let row = match self.entity.find(&method) {
-            Found::Method(method) if method.streaming => {
+        match self.entity.find(&method) {
+            Found::Method(method) => (method.run_for_code)(self.clone(), method, trace, request).await,
+            found => Err((Kind::NoSuchMethod, refusal(&found, &method))),
+        }
+    }
+
+    /// Runs a method for another agent or the worker.
+    pub(crate) fn run_for_code(
+        self,
+        method: Method,
+        trace: Rc<Trace>,
+        mut request: Request,
+    ) -> LocalBoxFuture<'static, Outcome> {
+        Box::pin(async move {
+            if method.streaming {
                 return Err((Kind::NoSuchMethod, format!("Method {} streams, so it is for clients alone", method.name)));
             }
-            Found::Method(method) => method.row(),
-            found => return Err((Kind::NoSuchMethod, refusal(&found, &method))),
-        };
-        let args = request.take_body().text().await.map_err(|wrong| (Kind::Arguments, wrong.to_string()))?;
-        let answer = Rc::clone(&self.entity).call(row, Caller::Code(Rc::clone(&trace)), Args::new(args)).await;
-        answer.map_err(|error| match error.downcast_ref() {
-            Some(ArgumentError { .. }) => (Kind::Arguments, error.to_string()),
-            None if is_internal(&error) => {
-                shell.log_failure_within(&method, None, Some(&trace), &error);
-                internal()
-            }
-            None => (Kind::Method, error.to_string()),
+            let args = request.take_body().text().await.map_err(|wrong| (Kind::Arguments, wrong.to_string()))?;
+            let answer = Rc::clone(&self.entity).call(method.row(), Caller::Code(Rc::clone(&trace)), Args::new(args)).await;
+            answer.map_err(|error| match error.downcast_ref() {
+                Some(ArgumentError { .. }) => (Kind::Arguments, error.to_string()),
+                None if is_internal(&error) => {
+                    self.shell().log_failure_within(method.name, None, Some(&trace), &error);
+                    internal()
+                }
+                None => (Kind::Method, error.to_string()),
+            })
         })
     }
+}
+
+fn internal() -> (Kind, String) {
+    (Kind::Internal, String::new())
 }
 
 fn refusal(found: &Found, method: &str) -> String {

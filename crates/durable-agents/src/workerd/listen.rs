@@ -17,9 +17,14 @@ use super::{convert, sys};
 pub(super) struct Events {
     pub(super) runtime: Runtime,
     pub(super) host: Rc<WorkerHost>,
+    /// [`Events::listen`], if the agent has sockets that do not hibernate.
+    pub(super) listen: Option<Listen>,
     heard: RefCell<Vec<Listeners>>,
     last: Cell<u64>,
 }
+
+/// Accepts a socket that does not hibernate.
+pub(super) type Listen = fn(&Rc<Events>, Rc<JsSocket>) -> Result<Rc<JsSocket>, JsValue>;
 
 type Listener = Closure<dyn Fn(sys::SocketEvent)>;
 
@@ -31,8 +36,8 @@ struct Listeners {
 }
 
 impl Events {
-    pub(super) fn new(runtime: Runtime, host: Rc<WorkerHost>) -> Self {
-        Self { runtime, host, heard: RefCell::default(), last: Cell::new(0) }
+    pub(super) fn new(runtime: Runtime, host: Rc<WorkerHost>, listen: Option<Listen>) -> Self {
+        Self { runtime, host, listen, heard: RefCell::default(), last: Cell::new(0) }
     }
 
     /// Accepts a socket and hands its events to the runtime until it has ended.

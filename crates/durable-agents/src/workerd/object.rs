@@ -14,7 +14,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::convert::{answer, host_error, message_of, promise, promise_of_end};
 use super::host::WorkerHost;
-use super::listen::Events;
+use super::listen::{Events, Listen};
 use super::socket::{self, JsSocket};
 use super::{body, glue, panic, sys};
 
@@ -38,7 +38,9 @@ impl Object {
         glue::lend();
         let host = Rc::new(WorkerHost::new(state.unchecked_into(), env));
         let runtime = Runtime::new::<A>(Rc::clone(&host) as Rc<dyn Host>);
-        Self { events: Rc::new(Events::new(runtime, host)), rest: Cell::default() }
+        // Known when the agent is compiled, so that what listens is there for agents alone that do.
+        let listen = if A::OPTIONS.hibernates() { None } else { Some(Events::listen as Listen) };
+        Self { events: Rc::new(Events::new(runtime, host, listen)), rest: Cell::default() }
     }
 
     /// `fetch`.
@@ -163,11 +165,11 @@ impl JsUpgrade {
         let pair = sys::WebSocketPair::new()?;
         let client = pair.client()?;
         let mut server = Rc::new(JsSocket::new(pair.server()?));
-        if hibernate {
+        if let Some(listen) = self.events.listen.filter(|_| !hibernate) {
+            server = listen(&self.events, server)?;
+        } else {
             let tags = tags.iter().map(|&tag| JsValue::from_str(tag)).collect();
             self.events.host.state.accept(&server.socket, tags)?;
-        } else {
-            server = self.events.listen(server)?;
         }
         // A handshake is accepted once.
         let _ = self.client.set(client);
