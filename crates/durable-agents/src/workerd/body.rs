@@ -6,8 +6,8 @@ use std::cell::{OnceCell, RefCell};
 use bytes::Bytes;
 use durable_agents_core::host::HostError;
 use durable_agents_core::http::{
-    Body, BodyError, FormData, FormField, HeaderName, HeaderValue, Headers, MAX_COLLECTED_BYTES, Method, Request,
-    RequestSource, Response, StatusCode, Url, header,
+    Body, BodyError, FormData, FormField, HeaderValue, Headers, MAX_COLLECTED_BYTES, Method, Request, RequestSource, Response,
+    StatusCode, Url, header,
 };
 use futures::future::LocalBoxFuture;
 use futures::stream;
@@ -42,44 +42,23 @@ pub(super) fn request_from_js(request: web_sys::Request) -> Request {
 pub(super) fn request_to_js(mut request: Request) -> Result<web_sys::Request, HostError> {
     let (set, removed) = request.header_changes();
     let from_outside = request.source().as_any().downcast_ref::<JsRequest>().filter(|source| !source.taken);
-    if let Some(source) = from_outside {
-        let is_there = |name: &HeaderName| source.headers().has(name.as_str()).unwrap_or(true);
-        if set.is_empty() && !removed.iter().any(is_there) {
-            return Ok(Clone::clone(&source.request));
+    let converted = if let Some(source) = from_outside {
+        let mut names = String::new();
+        for name in removed {
+            names.extend([name.as_str(), "\n"]);
         }
-        return changed(&source.request, set, removed).map_err(host_error);
-    }
-    let headers = request.headers();
-    let body = request.take_body();
-    made(&request, &headers, body).map_err(host_error)
-}
-
-fn changed(request: &web_sys::Request, set: &Headers, removed: &[HeaderName]) -> Result<web_sys::Request, JsValue> {
-    let request = web_sys::Request::new_with_request(request)?;
-    let headers = request.headers();
-    for name in removed {
-        headers.delete(name.as_str())?;
-    }
-    for (name, value) in set.iter() {
-        headers.set(name, &text_of(value))?;
-    }
-    Ok(request)
-}
-
-fn made(request: &Request, headers: &Headers, body: Body) -> Result<web_sys::Request, JsValue> {
-    let init = web_sys::RequestInit::new();
-    init.set_method(request.method().as_str());
-    let headers = headers_to_js(headers)?;
-    init.set_headers(&headers);
-    if let Some(body) = body_to_js(body)? {
-        init.set_body(&body);
-    }
-    web_sys::Request::new_with_str_and_init(request.url().as_str(), &init)
+        sys::changed(&source.request, &names, &head_of(set))
+    } else {
+        let head = head_of(&request.headers());
+        let body = request.take_body();
+        body_to_js(body).and_then(|body| sys::request(request.method().as_str(), request.url().as_str(), &head, &body))
+    };
+    converted.map_err(host_error)
 }
 
 /// An answer of another object.
 pub(super) fn response_from_js(response: web_sys::Response) -> Response {
-    let headers = headers_from_js(&response.headers());
+    let headers = headers_of(&response);
     let body = match response.body() {
         None => Body::Empty,
         Some(_) if is_one_piece(headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok())) => {
@@ -100,16 +79,12 @@ pub(super) fn response_to_js(response: Response) -> Result<sys::Response, JsValu
     {
         return with_template(status, content_type, |template| glue::respond_like(template, text));
     }
-    // Names and values, each ended by a line feed, which neither can have.
-    let mut head = String::new();
-    for (name, value) in headers.iter() {
-        head.extend([name, "\n", &text_of(value), "\n"]);
-    }
+    let head = head_of(&headers);
     let body = match text {
         Some((_, text)) => JsValue::from_str(text),
-        None => body_to_js(body)?.unwrap_or(JsValue::NULL),
+        None => body_to_js(body)?,
     };
-    glue::respond(status.as_u16(), &head, &body)
+    sys::respond(status.as_u16(), &head, &body)
 }
 
 /// A body that is quicker as a string than as bytes.
@@ -139,7 +114,7 @@ fn with_template<T>(
             return respond(template);
         }
         let head = ["content-type\n", &text_of(content_type), "\n"].concat();
-        let template = glue::respond(status.as_u16(), &head, &JsValue::NULL)?;
+        let template = sys::respond(status.as_u16(), &head, &JsValue::NULL)?;
         let response = respond(&template);
         if content_type.len() <= MAX_CONTENT_TYPE_BYTES {
             templates.truncate(MAX_TEMPLATES - 1);
@@ -178,7 +153,7 @@ impl RequestSource for JsRequest {
     }
 
     fn headers(&self) -> Headers {
-        headers_from_js(self.headers())
+        headers_of(&self.request)
     }
 
     fn take_body(&mut self) -> Body {
@@ -198,7 +173,7 @@ impl RequestSource for JsRequest {
             return Box::pin(async { Err(BodyError::TooLarge { limit: MAX_COLLECTED_BYTES }) });
         }
         self.taken = true;
-        let form = self.request.form_data();
+        let form = sys::form(&self.request);
         Box::pin(async move { read_form(form).await.map_err(|exception| BodyError::Form(message_of(&exception))) })
     }
 
@@ -208,17 +183,13 @@ impl RequestSource for JsRequest {
 }
 
 async fn read_form(form: Result<Promise, JsValue>) -> Result<FormData, JsValue> {
-    let form = JsFuture::from(form?).await?;
-    let mut names_and_values = sys::array_from(&form)?.flat()?.into_iter();
-    let mut fields = Vec::with_capacity(names_and_values.len() / 2);
-    while let (Some(name), Some(value)) = (names_and_values.next(), names_and_values.next()) {
+    let mut parts = sys::elements(&JsFuture::from(form?).await?)?.into_iter();
+    let mut fields = Vec::new();
+    while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+        let mut text = || parts.next().and_then(|part| part.as_string()).unwrap_or_default();
         let field = match value.as_string() {
             Some(text) => FormField::Text(text),
-            None => {
-                let file: web_sys::File = value.unchecked_into();
-                let content = JsFuture::from(file.array_buffer()).await?;
-                FormField::File { filename: file.name(), content_type: file.type_(), content: bytes_from_js(&content) }
-            }
+            None => FormField::File { filename: text(), content_type: text(), content: bytes_from_js(&value) },
         };
         fields.push((name.as_string().unwrap_or_default(), field));
     }
@@ -259,12 +230,8 @@ struct Reading {
 
 impl Reading {
     async fn next(&self) -> Result<Option<Bytes>, BodyError> {
-        let result = JsFuture::from(self.reader.read().map_err(cut)?).await.map_err(cut)?;
-        let result: sys::ReadResult = result.unchecked_into();
-        if result.done().map_err(cut)? {
-            return Ok(None);
-        }
-        Ok(Some(bytes_from_js(&result.value().map_err(cut)?)))
+        let piece = JsFuture::from(sys::read(&self.reader).map_err(cut)?).await.map_err(cut)?;
+        Ok(if piece.is_undefined() { None } else { Some(bytes_from_js(&piece)) })
     }
 }
 
@@ -288,32 +255,35 @@ fn bytes_from_js(value: &JsValue) -> Bytes {
     }
 }
 
-fn body_to_js(body: Body) -> Result<Option<JsValue>, JsValue> {
+/// `null` if there is none.
+fn body_to_js(body: Body) -> Result<JsValue, JsValue> {
     match body {
-        Body::Empty => Ok(None),
-        Body::Bytes(bytes) => Ok(Some(Uint8Array::from(&*bytes).into())),
-        Body::Stream(pieces) => stream_to_js(pieces).map(Some),
+        Body::Empty => Ok(JsValue::NULL),
+        Body::Bytes(bytes) => Ok(Uint8Array::from(&*bytes).into()),
+        Body::Stream(pieces) => stream_to_js(pieces),
     }
 }
 
-fn headers_to_js(headers: &Headers) -> Result<web_sys::Headers, JsValue> {
-    let converted = web_sys::Headers::new()?;
+/// Names and values, each ended by a line feed, which neither can have.
+fn head_of(headers: &Headers) -> String {
+    let mut head = String::new();
     for (name, value) in headers.iter() {
-        converted.append(name, &text_of(value))?;
+        head.extend([name, "\n", &text_of(value), "\n"]);
     }
-    Ok(converted)
+    head
 }
 
-fn headers_from_js(headers: &web_sys::Headers) -> Headers {
-    let names_and_values = sys::array_from(headers).and_then(|pairs| pairs.flat_text()).unwrap_or_default();
-    let mut converted = Headers::with_capacity(names_and_values.len() / 2);
-    let mut names_and_values = names_and_values.into_iter();
-    while let (Some(name), Some(value)) = (names_and_values.next(), names_and_values.next()) {
+/// All headers of a request or an answer of the platform.
+fn headers_of(message: &JsValue) -> Headers {
+    let head = sys::head_of(message).unwrap_or_default();
+    let mut headers = Headers::new();
+    let mut lines = head.lines();
+    while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
-            converted.append_platform(&name, value);
+            headers.append_platform(name, value);
         }
     }
-    converted
+    headers
 }
 
 /// The value as the platform takes it; bytes that are no UTF-8 as ISO 8859-1, which is what they were meant to be.

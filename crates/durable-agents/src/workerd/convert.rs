@@ -9,31 +9,21 @@ use durable_agents_core::host::{HostError, HostFault, Target};
 use durable_agents_core::route::Binding;
 use futures::future::LocalBoxFuture;
 use js_sys::futures::future_to_promise;
-use js_sys::{Array, ArrayBuffer, JSON, Object, Promise, Reflect, Uint8Array};
-use wasm_bindgen::{JsCast, JsValue};
+use js_sys::{ArrayBuffer, Promise, Uint8Array};
+use wasm_bindgen::JsValue;
 
 use super::{glue, sys};
 
 /// An exception, with the platform's hints about another attempt.
 pub(crate) fn host_error(exception: JsValue) -> HostError {
-    let message = message_of(&exception);
-    let exception: sys::Exception = exception.unchecked_into();
-    HostFault {
-        message,
-        retryable: exception.retryable().ok().flatten().unwrap_or(false),
-        overloaded: exception.overloaded().ok().flatten().unwrap_or(false),
-        reset: exception.durable_object_reset().ok().flatten().unwrap_or(false),
-        unbound: false,
-    }
-    .into()
+    let hints = sys::hints_of(&exception).unwrap_or_default();
+    let has = |bit: u32| hints & 1 << bit != 0;
+    HostFault { retryable: has(0), overloaded: has(1), reset: has(2), ..HostFault::new(message_of(&exception)) }.into()
 }
 
 /// What an exception says, whatever was thrown.
 pub(super) fn message_of(exception: &JsValue) -> String {
-    exception
-        .as_string()
-        .or_else(|| exception.unchecked_ref::<sys::Exception>().message().ok().flatten())
-        .unwrap_or_else(|| "something was thrown that is no error".to_owned())
+    sys::words_of(exception).unwrap_or_else(|_| "something was thrown that says nothing".to_owned())
 }
 
 /// A promise of what `work` comes to. For work that has begun and waits.
@@ -60,20 +50,6 @@ pub(super) fn promise_of_end(work: LocalBoxFuture<'static, ()>) -> Promise {
     }))
 }
 
-/// The text of a variable: its own, or the JSON of one that is a JSON value. Other bindings have none.
-pub(super) fn text_of(binding: &JsValue) -> Option<String> {
-    if binding.is_string() {
-        return binding.as_string();
-    }
-    let is_json = if binding.is_object() {
-        // Objects of the platform have prototypes of their own.
-        Array::is_array(binding) || Object::get_prototype_of(binding) == Object::get_prototype_of(&Object::new())
-    } else {
-        binding.as_f64().is_some() || binding.as_bool().is_some()
-    };
-    is_json.then(|| JSON::stringify(binding).ok()?.as_string()).flatten()
-}
-
 pub(super) fn bytes_of(buffer: &ArrayBuffer) -> Vec<u8> {
     Uint8Array::new(buffer).to_vec()
 }
@@ -94,25 +70,10 @@ pub(crate) fn bindings(env: &JsValue) -> Rc<[Binding]> {
 
 /// The way to one instance.
 pub(crate) fn namespace_stub(env: &JsValue, target: &Target) -> Result<sys::Stub, HostError> {
-    let binding = Reflect::get(env, &JsValue::from_str(&target.binding)).unwrap_or(JsValue::UNDEFINED);
-    if !binding.is_object() {
-        let message = format!("the worker has no Durable Object binding {:?}", target.binding);
-        return Err(HostError::from(HostFault { unbound: true, ..HostFault::new(message) }));
-    }
-    try_namespace_stub(binding.unchecked_into(), target).map_err(host_error)
-}
-
-fn try_namespace_stub(mut namespace: sys::Namespace, target: &Target) -> Result<sys::Stub, JsValue> {
-    if let Some(jurisdiction) = &target.placement.jurisdiction {
-        namespace = namespace.jurisdiction(jurisdiction)?;
-    }
-    let id = namespace.id_from_name(&target.name)?;
-    match &target.placement.location_hint {
-        None => namespace.get(&id),
-        Some(hint) => {
-            let options = Object::new();
-            Reflect::set(&options, &"locationHint".into(), &hint.into())?;
-            namespace.get_with(&id, &options)
-        }
-    }
+    let Target { binding, name, placement } = target;
+    let found = sys::stub(env, binding, name, placement.jurisdiction.as_deref(), placement.location_hint.as_deref());
+    found.map_err(host_error)?.ok_or_else(|| {
+        let message = format!("the worker has no Durable Object binding {binding:?}");
+        HostFault { unbound: true, ..HostFault::new(message) }.into()
+    })
 }

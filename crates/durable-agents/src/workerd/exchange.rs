@@ -4,7 +4,7 @@ use durable_agents_core::host::HostError;
 use durable_agents_core::http::{Request, Response};
 use js_sys::futures::JsFuture;
 use wasm_bindgen::JsCast;
-use worker::web_sys::{AbortController, RequestInit};
+use worker::web_sys::AbortController;
 
 use super::body::{request_to_js, response_from_js};
 use super::convert::host_error;
@@ -14,9 +14,7 @@ use super::sys;
 pub(super) async fn fetch(request: Request) -> Result<Response, HostError> {
     let request = request_to_js(request)?;
     let exchange = Exchange(AbortController::new().map_err(host_error)?);
-    let init = RequestInit::new();
-    init.set_signal(Some(&exchange.0.signal()));
-    let answered = sys::fetch_url(&request, &init).map_err(host_error)?;
+    let answered = sys::fetch_url(&request, &exchange.0).map_err(host_error)?;
     let response = JsFuture::from(answered).await.map_err(host_error)?;
     let mut response = response_from_js(response.unchecked_into());
     response.body = response.body.holding(exchange);

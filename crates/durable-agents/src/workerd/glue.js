@@ -66,13 +66,6 @@ function spareOf(request) {
   return Number(request.headers.get("content-length") ?? Infinity) <= MAX_KEPT_BYTES ? request.clone() : undefined;
 }
 
-/** An answer; names and values of its headers are one to a line in `head`. */
-export function respond(status, head, body) {
-  const lines = head.split("\n");
-  const headers = Array.from({ length: lines.length >> 1 }, (_, at) => [lines[2 * at], lines[2 * at + 1]]);
-  return new Response(body, { status, headers });
-}
-
 /** An answer with the status and headers of another, which is the quickest way to tell `Response` about both; its body is a text. */
 export const respond_like = (template, at, length) => new Response(textAt(at, length), template);
 

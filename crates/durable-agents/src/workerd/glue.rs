@@ -33,9 +33,6 @@ extern "C" {
     #[wasm_bindgen(catch)]
     fn take_url(request: &web_sys::Request) -> Result<f64, JsValue>;
 
-    #[wasm_bindgen(catch)]
-    pub(crate) fn respond(status: u16, head: &str, body: &JsValue) -> Result<sys::Response, JsValue>;
-
     #[wasm_bindgen(catch, js_name = respond_like)]
     fn respond_like_at(template: &sys::Response, at: i32, length: i32) -> Result<sys::Response, JsValue>;
 

@@ -8,7 +8,6 @@ use durable_agents_core::host::{Host, HostError, Level, Socket, Store, Surroundi
 use durable_agents_core::http::{Request, Response};
 use durable_agents_core::signature::VerifyingKey;
 use futures::future::LocalBoxFuture;
-use js_sys::Promise;
 use js_sys::futures::JsFuture;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -90,23 +89,13 @@ impl Host for WorkerHost {
         let storage = self.state.storage();
         Box::pin(async move {
             let storage = storage.map_err(host_error)?;
-            let deleted = storage.delete_all().map_err(host_error)?;
-            // Before compatibility date 2026-02-24 the alarm is not part of it.
-            let alarm = storage.delete_alarm().map_err(host_error)?;
-            JsFuture::from(deleted).await.map_err(host_error)?;
-            JsFuture::from(Promise::resolve(&alarm)).await.map_err(host_error)?;
-            let on_disk = storage.sync().map_err(host_error)?;
-            JsFuture::from(on_disk).await.map(drop).map_err(host_error)
+            let deleted = sys::delete_all(&storage).map_err(host_error)?;
+            JsFuture::from(deleted).await.map(drop).map_err(host_error)
         })
     }
 
     fn abort(&self, reason: &str) {
-        // From a timer, where no Rust is on the stack: what it holds there would stay locked for every object of the isolate.
-        let aborting = self.state.abort_method().and_then(|abort| {
-            let abort = abort.bind1(&self.state, &JsValue::from_str(reason));
-            sys::set_timeout(abort.unchecked_ref(), 0)
-        });
-        if let Err(exception) = aborting {
+        if let Err(exception) = sys::abort(&self.state, reason) {
             self.around.log(Level::Error, &format!("the object could not be reset: {}", message_of(&exception)));
         }
     }

@@ -162,14 +162,15 @@ impl JsUpgrade {
     }
 
     fn try_accept(&self, tags: &[&str], hibernate: bool) -> Result<Rc<dyn Socket>, JsValue> {
-        let pair = sys::WebSocketPair::new()?;
-        let client = pair.client()?;
-        let mut server = Rc::new(JsSocket::new(pair.server()?));
-        if let Some(listen) = self.events.listen.filter(|_| !hibernate) {
+        let listen = self.events.listen.filter(|_| !hibernate);
+        let ends = match listen {
+            Some(_) => sys::pair()?,
+            None => sys::accept(&self.events.host.state, tags.iter().map(|&tag| JsValue::from_str(tag)).collect())?,
+        };
+        let [client, server] = ends.try_into().map_err(|_| JsValue::from_str("a socket has two ends"))?;
+        let mut server = Rc::new(JsSocket::new(server));
+        if let Some(listen) = listen {
             server = listen(&self.events, server)?;
-        } else {
-            let tags = tags.iter().map(|&tag| JsValue::from_str(tag)).collect();
-            self.events.host.state.accept(&server.socket, tags)?;
         }
         // A handshake is accepted once.
         let _ = self.client.set(client);

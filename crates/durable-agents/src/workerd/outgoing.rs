@@ -9,9 +9,9 @@ use bytes::Bytes;
 use durable_agents_core::http::BodyError;
 use futures::StreamExt;
 use futures::stream::LocalBoxStream;
-use js_sys::{Object, Uint8Array};
+use js_sys::Uint8Array;
+use wasm_bindgen::JsValue;
 use wasm_bindgen::closure::Closure;
-use wasm_bindgen::{JsCast, JsValue};
 
 use super::convert::promise;
 use super::sys;
@@ -22,20 +22,12 @@ type Pieces = LocalBoxStream<'static, Result<Bytes, BodyError>>;
 pub(super) fn stream_to_js(pieces: Pieces) -> Result<JsValue, JsValue> {
     let pieces = Rc::new(Cell::new(Some(pieces)));
     let left = Rc::clone(&pieces);
-    let pull = Closure::own_assert_unwind_safe(move |controller: JsValue| {
-        JsValue::from(promise(Box::pin(pull(Rc::clone(&pieces), controller.unchecked_into()))))
-    });
+    let pull = Closure::own_assert_unwind_safe(move |_: JsValue| JsValue::from(promise(Box::pin(pull(Rc::clone(&pieces))))));
     let cancel = Closure::own_assert_unwind_safe(move |_: JsValue| {
         drop(left.take());
         JsValue::UNDEFINED
     });
-    let source: sys::Source = Object::new().unchecked_into();
-    source.set_pull(&of_stream(pull))?;
-    source.set_cancel(&of_stream(cancel))?;
-    // Pieces are made when they are wanted, not ahead.
-    let strategy: sys::Strategy = Object::new().unchecked_into();
-    strategy.set_high_water_mark(0)?;
-    Ok(sys::ReadableStream::new(&source, &strategy)?.into())
+    sys::stream(&of_stream(pull), &of_stream(cancel))
 }
 
 /// The stream lives as long as JavaScript has it, and so does what it calls.
@@ -43,7 +35,7 @@ fn of_stream(closure: Closure<dyn Fn(JsValue) -> JsValue>) -> JsValue {
     closure.into_js_value()
 }
 
-async fn pull(pieces: Rc<Cell<Option<Pieces>>>, controller: sys::Controller) -> Result<JsValue, JsValue> {
+async fn pull(pieces: Rc<Cell<Option<Pieces>>>) -> Result<JsValue, JsValue> {
     let piece = poll_fn(|cx| {
         // Out of the cell while it is polled: after its end, an error or a panic it does not come back.
         let Some(mut stream) = pieces.take() else { return Poll::Ready(None) };
@@ -54,9 +46,8 @@ async fn pull(pieces: Rc<Cell<Option<Pieces>>>, controller: sys::Controller) -> 
         polled
     });
     match piece.await {
-        Some(Ok(piece)) => controller.enqueue(&Uint8Array::from(&*piece))?,
-        Some(Err(error)) => return Err(error.to_string().into()),
-        None => controller.close()?,
+        Some(Ok(piece)) => Ok(Uint8Array::from(&*piece).into()),
+        Some(Err(error)) => Err(error.to_string().into()),
+        None => Ok(JsValue::UNDEFINED),
     }
-    Ok(JsValue::UNDEFINED)
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 use durable_agents_core::host::{HostError, Level, Surroundings};
 use durable_agents_core::signature::VerifyingKey;
 use futures::future::LocalBoxFuture;
-use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 
-use super::convert::{host_error, text_of};
+use super::convert::host_error;
 use super::{crypto, sys, timer};
 
 /// The worker with its bindings.
@@ -37,7 +36,7 @@ impl Surroundings for WorkerEnv {
     }
 
     fn var(&self, name: &str) -> Option<String> {
-        text_of(&Reflect::get(&self.env, &JsValue::from_str(name)).ok()?)
+        sys::variable(&self.env, name).ok().flatten()
     }
 
     fn verify(&self, key: &VerifyingKey, data: &[u8], signature: &[u8]) -> LocalBoxFuture<'static, Result<bool, HostError>> {
@@ -53,13 +52,14 @@ fn fill(bytes: &mut [u8]) -> Result<(), JsValue> {
 }
 
 pub(crate) fn write_log(level: Level, line: &str) {
+    let name = match level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    };
     // Without a console there is nobody to tell.
-    drop(match level {
-        Level::Debug => sys::console_debug(line),
-        Level::Info => sys::console_info(line),
-        Level::Warn => sys::console_warn(line),
-        Level::Error => sys::console_error(line),
-    });
+    drop(sys::write_log(name, line));
 }
 
 /// Random bytes that are fit for identifiers nobody may guess. For the worker; agents have
