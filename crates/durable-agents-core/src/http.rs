@@ -28,6 +28,10 @@ pub use url::Url;
 /// Source: <https://developers.cloudflare.com/durable-objects/platform/limits/>
 pub const MAX_COLLECTED_BYTES: usize = 32 * 1024 * 1024;
 
+// Names by which the framework knows headers itself: see `Headers`.
+pub(crate) const CONTENT_TYPE: &str = "content-type";
+pub(crate) const UPGRADE: &str = "upgrade";
+
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -197,8 +201,16 @@ struct Parts {
     url: Url,
     // What was set or removed here, over what the source holds.
     set: Headers,
-    removed: Cow<'static, [HeaderName]>,
+    // Names that are hidden: those that many requests have to hide, and others.
+    hidden: &'static [&'static str],
+    removed: Vec<Cow<'static, str>>,
     source: Box<dyn RequestSource>,
+}
+
+impl Parts {
+    fn removed_names(&self) -> impl Iterator<Item = &str> {
+        self.hidden.iter().copied().chain(self.removed.iter().map(|name| &**name))
+    }
 }
 
 impl Request {
@@ -220,13 +232,14 @@ impl Request {
     /// # Errors
     /// `value` cannot be written as JSON.
     pub fn post_json(url: &str, value: &impl Serialize) -> Result<Self, serde_json::Error> {
-        let request = Self::new(Method::POST, url, serde_json::to_vec(value)?);
-        Ok(request.with_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json")))
+        let mut request = Self::new(Method::POST, url, serde_json::to_vec(value)?);
+        request.put_header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(request)
     }
 
     /// For adapters: a request whose headers and body are still with the platform.
     pub fn from_source(method: Method, url: Url, source: Box<dyn RequestSource>) -> Self {
-        Self { parts: Box::new(Parts { method, url, set: Headers::new(), removed: Cow::Borrowed(&[]), source }) }
+        Self { parts: Box::new(Parts { method, url, set: Headers::new(), hidden: &[], removed: Vec::new(), source }) }
     }
 
     /// The method.
@@ -249,7 +262,7 @@ impl Request {
         if let Some(value) = self.parts.set.get(name) {
             return value.to_str().ok().map(str::to_owned);
         }
-        if self.parts.removed.iter().any(|removed| removed.as_str().eq_ignore_ascii_case(name)) {
+        if self.parts.removed_names().any(|removed| removed.eq_ignore_ascii_case(name)) {
             return None;
         }
         self.parts.source.header(name)
@@ -258,7 +271,7 @@ impl Request {
     /// All headers. On workerd this copies every one of them; [`header`](Self::header) is cheaper for one or two.
     pub fn headers(&self) -> Headers {
         let mut headers = self.parts.source.headers();
-        for name in &*self.parts.removed {
+        for name in self.parts.removed_names() {
             headers.remove(name);
         }
         headers.overlay(&self.parts.set);
@@ -279,31 +292,43 @@ impl Request {
 
     /// Takes one header away, so that nobody after this sees it.
     pub fn remove_header(&mut self, name: HeaderName) {
+        self.hide_header(name.as_str().to_owned());
+    }
+
+    /// The same by a name in lower case.
+    pub(crate) fn hide_header(&mut self, name: impl Into<Cow<'static, str>>) {
+        let name = name.into();
         self.parts.set.remove(&name);
-        if !self.parts.removed.contains(&name) {
-            self.parts.removed.to_mut().push(name);
+        if !self.parts.removed_names().any(|removed| removed == name) {
+            self.parts.removed.push(name);
         }
     }
 
-    /// Takes headers away that every request may have. Without a copy, if nothing else has been taken away.
-    pub(crate) fn hide_headers(&mut self, names: &'static [HeaderName]) {
-        if self.parts.set.is_empty() && self.parts.removed.is_empty() {
-            self.parts.removed = Cow::Borrowed(names);
-        } else {
-            for name in names {
-                self.remove_header(name.clone());
+    /// Takes headers away that every request may have.
+    pub(crate) fn hide_headers(&mut self, names: &'static [&'static str]) {
+        if self.parts.hidden.is_empty() {
+            self.parts.hidden = names;
+            if !self.parts.set.is_empty() {
+                names.iter().for_each(|name| self.parts.set.remove(name));
             }
+        } else {
+            names.iter().for_each(|name| self.hide_header(*name));
         }
+    }
+
+    /// Replaces one header by a name in lower case.
+    pub(crate) fn put_header(&mut self, name: impl Into<Cow<'static, str>>, value: HeaderValue) {
+        self.parts.set.put(name, value);
     }
 
     /// What was [set](Self::set_header) on this request, and what was [removed](Self::remove_header). For adapters.
-    pub fn header_changes(&self) -> (&Headers, &[HeaderName]) {
-        (&self.parts.set, &self.parts.removed)
+    pub fn header_changes(&self) -> (&Headers, impl Iterator<Item = &str>) {
+        (&self.parts.set, self.parts.removed_names())
     }
 
     /// Whether this asks for a WebSocket: an `Upgrade` header of `websocket`, in any case.
     pub fn is_upgrade(&self) -> bool {
-        self.header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+        self.header(UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
     }
 
     /// The body. Empty from the second call on.
@@ -427,7 +452,9 @@ impl Response {
     }
 
     fn of(content_type: &'static str, body: impl Into<Body>) -> Self {
-        Self { body: body.into(), ..Self::default() }.with_header(header::CONTENT_TYPE, HeaderValue::from_static(content_type))
+        let mut response = Self { body: body.into(), ..Self::default() };
+        response.headers.put(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response
     }
 }
 
@@ -444,5 +471,60 @@ impl From<Response> for http::Response<Body> {
         *converted.status_mut() = response.status;
         *converted.headers_mut() = response.headers.into();
         converted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a request comes from outside, with these headers.
+    struct Outside(Headers);
+
+    impl RequestSource for Outside {
+        fn header(&self, name: &str) -> Option<String> {
+            self.0.get(name)?.to_str().ok().map(str::to_owned)
+        }
+
+        fn headers(&self) -> Headers {
+            self.0.clone()
+        }
+
+        fn take_body(&mut self) -> Body {
+            Body::Empty
+        }
+
+        fn form_data(&mut self) -> LocalBoxFuture<'static, Result<FormData, BodyError>> {
+            Box::pin(async { Err(BodyError::NotText) })
+        }
+
+        fn as_any(&self) -> &dyn std::any::Any {
+            self
+        }
+    }
+
+    const ONE: HeaderValue = HeaderValue::from_static("1");
+
+    #[test]
+    fn what_is_hidden_is_gone_whoever_has_set_it_and_may_be_set_again() {
+        let outside = Headers::from_iter([(header::COOKIE, ONE), (header::ACCEPT, ONE), (header::RANGE, ONE)]);
+        let mut request = Request::from_source(Method::GET, Url::parse("/"), Box::new(Outside(outside)));
+        request.set_header(header::HOST, ONE);
+        request.remove_header(header::RANGE);
+        request.hide_headers(&["cookie", "host"]);
+        request.hide_headers(&["host", "range"]);
+        let seen = |request: &Request| {
+            let one_by_one = ["Cookie", "Host", "Range", "Accept"].map(|name| request.header(name).is_some());
+            assert_eq!(one_by_one, ["cookie", "host", "range", "accept"].map(|name| request.headers().contains_key(name)));
+            one_by_one
+        };
+        assert_eq!(seen(&request), [false, false, false, true]);
+        request.set_header(header::HOST, ONE);
+        assert_eq!(seen(&request), [false, true, false, true]);
+        let (set, removed) = request.header_changes();
+        assert_eq!(
+            (set.keys().collect::<Vec<_>>(), removed.collect::<Vec<_>>()),
+            (vec!["host"], vec!["cookie", "host", "range"])
+        );
     }
 }

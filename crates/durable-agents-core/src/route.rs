@@ -8,12 +8,12 @@ use std::fmt;
 use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderValue, Method};
 
 use crate::destroy;
 use crate::host::{HostError, Level, Placement, Target};
-use crate::http::Headers;
-use crate::stub::{INTERNAL_HEADERS, PROPS_HEADER};
+use crate::http::UPGRADE;
+use crate::stub::{INTERNAL_HEADERS, PROPS};
 
 mod cors;
 mod path;
@@ -44,18 +44,14 @@ pub trait Gateway {
     fn path<'a>(&self, request: &'a Self::Request) -> Cow<'a, str>;
 
     /// One header of a request.
-    fn header(&self, request: &Self::Request, name: &HeaderName) -> Option<String>;
+    fn header(&self, request: &Self::Request, name: &str) -> Option<String>;
 
     /// Replaces one header of a request, or takes it away.
     ///
     /// # Errors
     /// The platform refused; nobody may be sent the request then.
-    fn set_request_header(
-        &self,
-        request: &mut Self::Request,
-        name: &HeaderName,
-        value: Option<&HeaderValue>,
-    ) -> Result<(), HostError>;
+    fn set_request_header(&self, request: &mut Self::Request, name: &str, value: Option<&HeaderValue>)
+    -> Result<(), HostError>;
 
     /// A copy for another attempt, or `None` if keeping one would mean keeping a large or endless body.
     fn try_copy(&self, request: &Self::Request) -> Option<Self::Request>;
@@ -236,7 +232,7 @@ impl<'a, Req, Res, E> RouteOptions<'a, Req, Res, E> {
     ///
     /// If that attempt fails, [`route_again`] goes on.
     pub fn straight<'p>(&'p self, path: &'p str, bindings: &'p [Binding]) -> Option<(&'p str, &'p str)> {
-        let is_plain = matches!(self.cors, Cors::Off) && self.props.is_none() && self.placement == Placement::default();
+        let is_plain = self.cors.is_off() && self.props.is_none() && self.placement == Placement::default();
         if !is_plain {
             return None;
         }
@@ -296,14 +292,13 @@ pub async fn route<G: Gateway, E: From<HostError>>(
         PathMatch::UnknownClass => return Ok(Some(gateway.plain(400, "Invalid request"))),
         PathMatch::Agent(route) => route,
     };
-    let cors = options.cors.headers();
-    if cors.is_some() && gateway.method(&request) == Method::OPTIONS {
-        return Ok(Some(with_headers(gateway, gateway.plain(200, ""), cors)));
+    if !options.cors.is_off() && gateway.method(&request) == Method::OPTIONS {
+        return Ok(Some(with_headers(gateway, gateway.plain(200, ""), &options.cors)));
     }
     let upgrade = is_upgrade(gateway, &request);
     // Before the hook, so that neither it nor the agent takes a client's word for the router's.
     strip_internal_headers(gateway, &mut request)?;
-    let cors = cors.filter(|_| !upgrade);
+    let cors = if upgrade { &Cors::Off } else { &options.cors };
     let hook = if upgrade { &options.before_connect } else { &options.before_request };
     if let Some(hook) = hook.as_ref().filter(|_| options.may_be_hooked(&route.binding)) {
         match hook(request, route.clone()).await? {
@@ -382,7 +377,7 @@ impl Delivery<'_> {
         mut failed: Option<HostError>,
     ) -> Result<G::Response, HostError> {
         if let Some(props) = self.props {
-            gateway.set_request_header(&mut request, &PROPS_HEADER, Some(props))?;
+            gateway.set_request_header(&mut request, PROPS, Some(props))?;
         }
         let Route { binding, name } = self.route;
         let target = Target { binding: binding.clone(), name: name.clone(), placement: self.placement.clone() };
@@ -432,12 +427,12 @@ impl fmt::Debug for Delivery<'_> {
 
 /// Whether a request asks for a WebSocket.
 fn is_upgrade<G: Gateway>(gateway: &G, request: &G::Request) -> bool {
-    gateway.header(request, &http::header::UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+    gateway.header(request, UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
 }
 
 /// Takes away the headers that only a router or a stub may set.
 fn strip_internal_headers<G: Gateway>(gateway: &G, request: &mut G::Request) -> Result<(), HostError> {
-    for name in &INTERNAL_HEADERS {
+    for name in INTERNAL_HEADERS {
         // Looked for first, because a request that has to be changed has to be copied.
         if gateway.header(request, name).is_some() {
             gateway.set_request_header(request, name, None)?;
@@ -446,10 +441,8 @@ fn strip_internal_headers<G: Gateway>(gateway: &G, request: &mut G::Request) -> 
     Ok(())
 }
 
-fn with_headers<G: Gateway>(gateway: &G, mut response: G::Response, headers: Option<&Headers>) -> G::Response {
-    for (name, value) in headers.into_iter().flat_map(Headers::iter) {
-        gateway.set_response_header(&mut response, name, value);
-    }
+fn with_headers<G: Gateway>(gateway: &G, mut response: G::Response, cors: &Cors) -> G::Response {
+    cors.each(|name, value| gateway.set_response_header(&mut response, name, value));
     response
 }
 
@@ -487,11 +480,11 @@ mod tests {
             Cow::Borrowed(request)
         }
 
-        fn header(&self, _: &&'static str, _: &HeaderName) -> Option<String> {
+        fn header(&self, _: &&'static str, _: &str) -> Option<String> {
             None
         }
 
-        fn set_request_header(&self, _: &mut &'static str, _: &HeaderName, _: Option<&HeaderValue>) -> Result<(), HostError> {
+        fn set_request_header(&self, _: &mut &'static str, _: &str, _: Option<&HeaderValue>) -> Result<(), HostError> {
             Ok(())
         }
 

@@ -16,8 +16,8 @@ use serde_json::value::RawValue;
 
 pub use args::{Args, ArgumentError, argument, optional};
 pub(crate) use framework::is_member;
-pub use remote::{CALL_HEADER, CallError, Calling, Remote, Stub, Transport, WireArgument, WireResult, array_of, typed};
-pub(crate) use remote::{CALL_URL, Hop, Incoming, Kind, Trace, answer_to_code, uuid};
+pub(crate) use remote::{CALL_HEADER, CALL_URL, Hop, Incoming, Kind, Trace, answer_to_code, uuid};
+pub use remote::{CallError, Calling, Remote, Stub, Transport, WireArgument, WireResult, array_of, typed};
 pub(crate) use stream::Outlet;
 pub use stream::{Stream, StreamError};
 

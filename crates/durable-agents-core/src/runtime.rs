@@ -15,7 +15,7 @@ use crate::eager::begin;
 use crate::error::{AttachmentError, CONNECT_FAILED, ConnectionError, Error, REQUEST_FAILED, Result, StateError, error};
 use crate::guard::{Hook, PanicError};
 use crate::host::{Host, HostError, Socket, Upgrade};
-use crate::http::{HeaderName, Request, Response, StatusCode};
+use crate::http::{Request, Response, StatusCode};
 use crate::instance::{Entity, Instance, report};
 use crate::lifecycle::{Overflow, Waiting};
 use crate::link::{Link, Phase};
@@ -24,7 +24,7 @@ use crate::route::kebab;
 use crate::rpc::{CallError, Incoming, StreamError, Trace};
 use crate::shell::Shell;
 use crate::sql::SqlError;
-use crate::stub::{INTERNAL_HEADERS, PROPS_HEADER};
+use crate::stub::{INTERNAL_HEADERS, PROPS};
 use crate::tags::{TagError, Tags};
 use crate::task::TaskError;
 use crate::wire::client::ClientFrame;
@@ -41,9 +41,6 @@ pub enum Reply {
 
 /// Work that has begun and waits.
 pub type Rest = LocalBoxFuture<'static, ()>;
-
-/// Headers that no agent sees, whoever sent them.
-static NOT_FOR_AGENTS: [HeaderName; 7] = INTERNAL_HEADERS;
 
 /// One instance of an agent, driven by an adapter.
 ///
@@ -71,8 +68,8 @@ impl Runtime {
         let call = calls::incoming(&mut request);
         // Props are for the start, and nobody else is to see them.
         let is_open = self.is_open();
-        let props = if is_open { None } else { request.header(PROPS_HEADER.as_str()) };
-        request.hide_headers(&NOT_FOR_AGENTS);
+        let props = if is_open { None } else { request.header(PROPS) };
+        request.hide_headers(&INTERNAL_HEADERS);
         let upgrade = upgrade.filter(|_| request.is_upgrade());
         if call.is_some() || upgrade.is_some() || !is_open {
             return begin(self.clone().fetch_by_and_by(request, call, upgrade, props));

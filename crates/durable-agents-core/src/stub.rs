@@ -17,21 +17,23 @@ use crate::instance::Entity;
 use crate::rpc::{Answer, CALL_HEADER, Calling, Remote, Stub, Trace, Transport};
 
 /// Header that carries props from the router or a stub to the object; never let in from outside.
-pub const PROPS_HEADER: HeaderName = HeaderName::from_static("x-agents-lifecycle-props");
+pub const PROPS_HEADER: HeaderName = HeaderName::from_static(PROPS);
+
+pub(crate) const PROPS: &str = "x-agents-lifecycle-props";
 
 /// Headers with a meaning between router and object, which a client must not set.
 ///
 /// No author sees them: a router of this framework takes them off, or leaves them to an object of this framework, which hides them. What
 /// such an object takes at its word is the first of them, which no router lets in, and the second in a request of a URL that no route
 /// leads to.
-pub const INTERNAL_HEADERS: [HeaderName; 7] = [
-    PROPS_HEADER,
+pub const INTERNAL_HEADERS: [&str; 7] = [
+    PROPS,
     CALL_HEADER,
-    HeaderName::from_static("x-cf-agents-subagent-url"),
-    HeaderName::from_static("x-partykit-namespace"),
-    HeaderName::from_static("x-partykit-jurisdiction"),
-    HeaderName::from_static("x-partykit-props"),
-    HeaderName::from_static("x-partykit-room"),
+    "x-cf-agents-subagent-url",
+    "x-partykit-namespace",
+    "x-partykit-jurisdiction",
+    "x-partykit-props",
+    "x-partykit-room",
 ];
 
 /// Props as the value of [`PROPS_HEADER`].
@@ -124,14 +126,14 @@ impl<B: Agent> AgentStub<B> {
     /// [`HostError`] if the platform could not deliver it or the object was reset. An answer with an error status is no error.
     pub async fn fetch(&self, mut request: Request) -> Result<Response, HostError> {
         for name in INTERNAL_HEADERS {
-            request.remove_header(name);
+            request.hide_header(name);
         }
         self.send(request).await
     }
 
     fn send(&self, mut request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>> {
         if let Some(props) = &self.props {
-            request.set_header(PROPS_HEADER, props.clone());
+            request.put_header(PROPS, props.clone());
         }
         self.caller.shell().host.fetch_agent(&self.target, request)
     }

@@ -90,7 +90,7 @@ fn with_constants<T>(options: Options, use_them: impl FnOnce(&JsValue, &JsValue)
     CONSTANTS.with(|constants| {
         // A worker has one entry point, so the options are always those of the first call.
         let (internal, again) = constants.get_or_init(|| {
-            let internal: js_sys::Array = INTERNAL_HEADERS.iter().map(|name| JsValue::from_str(name.as_str())).collect();
+            let internal: js_sys::Array = INTERNAL_HEADERS.iter().map(|name| JsValue::from_str(name)).collect();
             let again = Closure::own_assert_unwind_safe(move |error, spare, env, binding, name| {
                 go_on(error, spare, env, Route { binding, name }, options)
             });

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use durable_agents_core::Error;
 use durable_agents_core::host::{HostError, Level, Target};
-use durable_agents_core::http::{HeaderName, HeaderValue, Method};
+use durable_agents_core::http::{HeaderValue, Method};
 use durable_agents_core::route::{self, Binding, Gateway};
 use futures::future::LocalBoxFuture;
 use js_sys::futures::JsFuture;
@@ -70,21 +70,16 @@ impl Gateway for Worker<'_> {
         request.path().into()
     }
 
-    fn header(&self, request: &Request, name: &HeaderName) -> Option<String> {
-        request.headers().get(name.as_str()).ok().flatten()
+    fn header(&self, request: &Request, name: &str) -> Option<String> {
+        request.headers().get(name).ok().flatten()
     }
 
-    fn set_request_header(
-        &self,
-        request: &mut Request,
-        name: &HeaderName,
-        value: Option<&HeaderValue>,
-    ) -> Result<(), HostError> {
+    fn set_request_header(&self, request: &mut Request, name: &str, value: Option<&HeaderValue>) -> Result<(), HostError> {
         let change = |request: &mut Request| {
             let headers = request.headers_mut()?;
             match value {
-                Some(value) => headers.set(name.as_str(), &String::from_utf8_lossy(value.as_bytes())),
-                None => headers.delete(name.as_str()),
+                Some(value) => headers.set(name, &String::from_utf8_lossy(value.as_bytes())),
+                None => headers.delete(name),
             }
         };
         let changed = change(request).or_else(|_| {

@@ -1,9 +1,9 @@
 //! Header fields, as a list.
 //!
 //! Requests and answers have a handful of them. A list is quicker to make and to look through than the hash map of the [`http`]
-//! crate, and its code is 8 KB of wasm less; names that come from the platform stay text, which saves another 12 KB for telling
-//! which standard name each is.
+//! crate, and its code is 8 KB of wasm less; names stay text, which saves another 12 KB for telling which standard name each is.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -28,32 +28,9 @@ pub struct Headers {
     fields: Vec<(Name, HeaderValue)>,
 }
 
-#[derive(Clone)]
-enum Name {
-    Parsed(HeaderName),
-    Text(Box<str>),
-}
-
-impl Name {
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Parsed(name) => name.as_str(),
-            Self::Text(name) => name,
-        }
-    }
-
-    fn is(&self, name: &str) -> bool {
-        self.as_str().eq_ignore_ascii_case(name)
-    }
-}
-
-impl PartialEq for Name {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Name {}
+/// A name in lower case: text, as the list of standard names that [`HeaderName`] keeps is 3 KB of wasm for everyone who asks one for its
+/// text.
+type Name = Cow<'static, str>;
 
 impl Headers {
     /// No fields.
@@ -79,12 +56,12 @@ impl Headers {
 
     /// The first value of that name.
     pub fn get(&self, name: impl AsRef<str>) -> Option<&HeaderValue> {
-        self.fields.iter().find(|(own, _)| own.is(name.as_ref())).map(|(_, value)| value)
+        self.fields.iter().find(|(own, _)| is_same(own, name.as_ref())).map(|(_, value)| value)
     }
 
     /// All values of that name.
     pub fn get_all<'h>(&'h self, name: impl AsRef<str> + 'h) -> impl Iterator<Item = &'h HeaderValue> {
-        self.fields.iter().filter(move |(own, _)| own.is(name.as_ref())).map(|(_, value)| value)
+        self.fields.iter().filter(move |(own, _)| is_same(own, name.as_ref())).map(|(_, value)| value)
     }
 
     /// Whether a field has that name.
@@ -94,40 +71,54 @@ impl Headers {
 
     /// Adds a field, in the place of all that had its name.
     pub fn insert(&mut self, name: HeaderName, value: HeaderValue) {
+        self.put(text_of(&name), value);
+    }
+
+    /// The same with a name in lower case that is fit for a header.
+    pub(crate) fn put(&mut self, name: impl Into<Name>, value: HeaderValue) {
+        let name = name.into();
         self.remove(&name);
-        self.append(name, value);
+        self.fields.push((name, value));
     }
 
     /// Adds a field, beside those that have its name.
     pub fn append(&mut self, name: HeaderName, value: HeaderValue) {
-        self.fields.push((Name::Parsed(name), value));
+        self.fields.push((text_of(&name), value));
     }
 
     /// The same for a name that the platform has found fit. For adapters.
     pub fn append_platform(&mut self, name: &str, value: HeaderValue) {
-        self.fields.push((Name::Text(name.to_ascii_lowercase().into()), value));
+        self.fields.push((name.to_ascii_lowercase().into(), value));
     }
 
     /// Takes away all fields of that name.
     pub fn remove(&mut self, name: impl AsRef<str>) {
-        self.fields.retain(|(own, _)| !own.is(name.as_ref()));
+        self.fields.retain(|(own, _)| !is_same(own, name.as_ref()));
     }
 
     /// All fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &HeaderValue)> {
-        self.fields.iter().map(|(name, value)| (name.as_str(), value))
+        self.fields.iter().map(|(name, value)| (&**name, value))
     }
 
     /// The names of all fields, of one that is there several times as often.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.fields.iter().map(|(name, _)| name.as_str())
+        self.fields.iter().map(|(name, _)| &**name)
     }
 
     /// Puts the fields of `others` in the place of those here that have their names.
     pub(super) fn overlay(&mut self, others: &Self) {
-        self.fields.retain(|(own, _)| !others.contains_key(own.as_str()));
+        self.fields.retain(|(own, _)| !others.contains_key(own));
         self.fields.extend_from_slice(&others.fields);
     }
+}
+
+fn is_same(own: &str, name: &str) -> bool {
+    own.eq_ignore_ascii_case(name)
+}
+
+fn text_of(name: &HeaderName) -> Name {
+    Cow::Owned(name.as_str().to_owned())
 }
 
 impl fmt::Debug for Headers {
@@ -159,8 +150,8 @@ impl From<HeaderMap> for Headers {
         // Of several values of one name only the first comes with the name.
         let mut last = None;
         let named = map.into_iter().filter_map(|(name, value)| {
-            last = name.or_else(|| last.take());
-            Some((Name::Parsed(last.clone()?), value))
+            last = name.as_ref().map(text_of).or_else(|| last.take());
+            Some((last.clone()?, value))
         });
         Self { fields: named.collect() }
     }
@@ -170,12 +161,8 @@ impl From<Headers> for HeaderMap {
     fn from(headers: Headers) -> Self {
         let mut map = Self::with_capacity(headers.len());
         for (name, value) in headers.fields {
-            let name = match name {
-                Name::Parsed(name) => Some(name),
-                // What the platform takes for a name is one.
-                Name::Text(name) => HeaderName::from_bytes(name.as_bytes()).ok(),
-            };
-            if let Some(name) = name {
+            // All of them were names before, or are to the platform.
+            if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
                 map.append(name, value);
             }
         }

@@ -1,8 +1,6 @@
 //! Headers for browsers on other origins.
 
-use std::sync::LazyLock;
-
-use http::{HeaderValue, header};
+use http::HeaderValue;
 
 use crate::http::Headers;
 
@@ -20,24 +18,24 @@ pub enum Cors {
     Headers(Headers),
 }
 
-static ALLOW_ALL: LazyLock<Headers> = LazyLock::new(|| {
-    Headers::from_iter(
-        [
-            (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, HEAD, OPTIONS"),
-            (header::ACCESS_CONTROL_ALLOW_HEADERS, "*"),
-            (header::ACCESS_CONTROL_MAX_AGE, "86400"),
-        ]
-        .map(|(name, value)| (name, HeaderValue::from_static(value))),
-    )
-});
+static ALLOW_ALL: [(&str, HeaderValue); 4] = [
+    ("access-control-allow-origin", HeaderValue::from_static("*")),
+    ("access-control-allow-methods", HeaderValue::from_static("GET, POST, HEAD, OPTIONS")),
+    ("access-control-allow-headers", HeaderValue::from_static("*")),
+    ("access-control-max-age", HeaderValue::from_static("86400")),
+];
 
 impl Cors {
-    pub(super) fn headers(&self) -> Option<&Headers> {
+    pub(super) fn is_off(&self) -> bool {
+        matches!(self, Self::Off)
+    }
+
+    /// Calls `each` with the name and the value of each header.
+    pub(super) fn each(&self, mut each: impl FnMut(&str, &HeaderValue)) {
         match self {
-            Self::Off => None,
-            Self::AllowAll => Some(&ALLOW_ALL),
-            Self::Headers(headers) => Some(headers),
+            Self::Off => {}
+            Self::AllowAll => ALLOW_ALL.iter().for_each(|(name, value)| each(name, value)),
+            Self::Headers(headers) => headers.iter().for_each(|(name, value)| each(name, value)),
         }
     }
 }

@@ -110,7 +110,8 @@ fn missing(name: &str, expected: &str) -> ArgumentError {
 fn unfit(name: &str, wrong: &serde_json::Error) -> ArgumentError {
     let text = wrong.to_string();
     // Line and column of a text that the caller has not written tell it nothing.
-    let reason = text.rfind(" at line ").and_then(|place| text.get(..place)).unwrap_or(&text);
+    let place = format!(" at line {} column {}", wrong.line(), wrong.column());
+    let reason = text.strip_suffix(&place).unwrap_or(&text);
     ArgumentError(format!("argument {name}: {reason}"))
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{Either, LocalBoxFuture, select};
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderValue, Method};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -19,13 +19,13 @@ use serde_json::value::RawValue;
 use super::Answer;
 use crate::agent::Agent;
 use crate::host::{HostError, HostFault, Level, Target};
-use crate::http::{Body, Request, Response, StatusCode};
+use crate::http::{Body, CONTENT_TYPE, Request, Response, StatusCode};
 
 /// Header that makes a request a call; never let in from outside.
-pub const CALL_HEADER: HeaderName = HeaderName::from_static("x-agents-call");
+pub(crate) const CALL_HEADER: &str = "x-agents-call";
 
 /// Header of the answer to a call.
-pub(crate) const ANSWER_HEADER: HeaderName = HeaderName::from_static("x-agents-answer");
+pub(crate) const ANSWER_HEADER: &str = "x-agents-answer";
 
 /// Where calls go. `.invalid` is nobody's, so no request from outside has this URL.
 pub(crate) const CALL_URL: &str = "https://agent.invalid/call";
@@ -281,9 +281,10 @@ impl<'w> Remote<'w> {
 
 /// The request that a call is.
 fn request_of(header: HeaderValue, args: String) -> Request {
-    Request::new(Method::POST, CALL_URL, args)
-        .with_header(CALL_HEADER, header)
-        .with_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+    let mut request = Request::new(Method::POST, CALL_URL, args);
+    request.put_header(CALL_HEADER, header);
+    request.put_header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request
 }
 
 /// What a call belongs to: an id for the logs, and who waits for whom.
@@ -403,7 +404,9 @@ pub(crate) fn answer_to_code(outcome: Result<Answer, (Kind, String)>) -> Respons
         Ok(result) => (Kind::Result, result.map_or(Body::Empty, |json| String::from(Box::<str>::from(json)).into())),
         Err((kind, words)) => (kind, words.into()),
     };
-    Response { body, ..Response::default() }.with_header(ANSWER_HEADER, HeaderValue::from_static(kind.name()))
+    let mut response = Response { body, ..Response::default() };
+    response.headers.put(ANSWER_HEADER, HeaderValue::from_static(kind.name()));
+    response
 }
 
 fn read_answer(kind: Option<&HeaderValue>, body: Bytes) -> Result<Answer, CallError> {

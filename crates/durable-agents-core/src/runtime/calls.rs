@@ -45,8 +45,8 @@ pub(super) fn incoming(request: &mut Request) -> Option<Incoming> {
 // Not a part of what every request runs through.
 #[inline(never)]
 fn incoming_at_call_url(request: &mut Request) -> Option<Incoming> {
-    let header = request.header(CALL_HEADER.as_str())?;
-    request.remove_header(CALL_HEADER);
+    let header = request.header(CALL_HEADER)?;
+    request.hide_header(CALL_HEADER);
     Incoming::from_header(&header)
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Table {
     create: &'static str,
     /// Columns that tables of earlier versions lack, with their declarations. Append only.
     added: &'static [(&'static str, &'static str)],
-    /// A text that the declaration of a table has to contain if it restricts its values at all. A table without is made anew.
+    /// A word that the declaration of a table has to contain if it restricts its values at all. A table without is made anew.
     allows: Option<&'static str>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) const SCHEDULES: Table = Table {
         ("strikes", "INTEGER DEFAULT 0"),
     ],
     // The first version checked the type of a row, and knew no intervals.
-    allows: Some("'interval'"),
+    allows: Some("interval"),
 };
 
 // Written by `queue`, `dequeue` and every run; a row for each item that waits, 2 MB each at most.
@@ -191,7 +191,7 @@ impl Table {
             }
         }
         let Some(allowed) = self.allows else { return Ok(()) };
-        if !sql.to_ascii_uppercase().contains("CHECK") || sql.contains(allowed) {
+        if !has_word(sql, "CHECK") || has_word(sql, allowed) {
             return Ok(());
         }
         let columns = "id, callback, payload, type, time, delayInSeconds, cron, intervalSeconds, running, created_at, \

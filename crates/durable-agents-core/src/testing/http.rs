@@ -134,19 +134,14 @@ impl Gateway for Door {
         Cow::Borrowed(request.path())
     }
 
-    fn header(&self, request: &Request, name: &HeaderName) -> Option<String> {
-        request.header(name.as_str())
+    fn header(&self, request: &Request, name: &str) -> Option<String> {
+        request.header(name)
     }
 
-    fn set_request_header(
-        &self,
-        request: &mut Request,
-        name: &HeaderName,
-        value: Option<&HeaderValue>,
-    ) -> Result<(), HostError> {
+    fn set_request_header(&self, request: &mut Request, name: &str, value: Option<&HeaderValue>) -> Result<(), HostError> {
         match value {
-            Some(value) => request.set_header(name.clone(), value.clone()),
-            None => request.remove_header(name.clone()),
+            Some(value) => request.put_header(name.to_owned(), value.clone()),
+            None => request.hide_header(name.to_owned()),
         }
         Ok(())
     }

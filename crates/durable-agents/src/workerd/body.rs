@@ -7,7 +7,7 @@ use bytes::Bytes;
 use durable_agents_core::host::HostError;
 use durable_agents_core::http::{
     Body, BodyError, FormData, FormField, HeaderValue, Headers, MAX_COLLECTED_BYTES, Method, Request, RequestSource, Response,
-    StatusCode, Url, header,
+    StatusCode, Url,
 };
 use futures::future::LocalBoxFuture;
 use futures::stream;
@@ -23,6 +23,8 @@ use super::sys;
 
 /// A body that says it is no longer than this is read in one piece, which takes one wait instead of one for each chunk.
 const MAX_PIECE_BYTES: usize = 1024 * 1024;
+
+const CONTENT_LENGTH: &str = "content-length";
 
 /// Longest body that is looked at for being text.
 const MAX_SHORT_BYTES: usize = 16 * 1024;
@@ -40,12 +42,12 @@ pub(super) fn request_from_js(request: web_sys::Request) -> Request {
 
 /// A request for another object: the platform's own, if this is one, so that its body never comes through here.
 pub(super) fn request_to_js(mut request: Request) -> Result<web_sys::Request, HostError> {
-    let (set, removed) = request.header_changes();
     let from_outside = request.source().as_any().downcast_ref::<JsRequest>().filter(|source| !source.taken);
     let converted = if let Some(source) = from_outside {
+        let (set, removed) = request.header_changes();
         let mut names = String::new();
         for name in removed {
-            names.extend([name.as_str(), "\n"]);
+            names.extend([name, "\n"]);
         }
         sys::changed(&source.request, &names, &head_of(set))
     } else {
@@ -61,7 +63,7 @@ pub(super) fn response_from_js(response: web_sys::Response) -> Response {
     let headers = headers_of(&response);
     let body = match response.body() {
         None => Body::Empty,
-        Some(_) if is_one_piece(headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok())) => {
+        Some(_) if is_one_piece(headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok())) => {
             one_piece(response.array_buffer())
         }
         Some(stream) => pieces(stream),
@@ -73,7 +75,7 @@ pub(super) fn response_from_js(response: web_sys::Response) -> Response {
 pub(super) fn response_to_js(response: Response) -> Result<sys::Response, JsValue> {
     let Response { status, headers, body } = response;
     // Given a string, the platform makes up a content type where there is none.
-    let text = headers.get(header::CONTENT_TYPE).zip(short_text(&body));
+    let text = headers.get("content-type").zip(short_text(&body));
     if let Some((content_type, text)) = text
         && headers.len() == 1
     {
@@ -138,14 +140,14 @@ impl JsRequest {
     }
 
     fn length(&self) -> Option<String> {
-        self.header(header::CONTENT_LENGTH.as_str())
+        self.header(CONTENT_LENGTH)
     }
 }
 
 impl RequestSource for JsRequest {
     fn header(&self, name: &str) -> Option<String> {
         if let Known::Usual(upgrade) = self.upgrade
-            && name.eq_ignore_ascii_case(header::UPGRADE.as_str())
+            && name.eq_ignore_ascii_case("upgrade")
         {
             return upgrade.map(str::to_owned);
         }
@@ -277,7 +279,7 @@ fn head_of(headers: &Headers) -> String {
 fn headers_of(message: &JsValue) -> Headers {
     let head = sys::head_of(message).unwrap_or_default();
     let mut headers = Headers::new();
-    let mut lines = head.lines();
+    let mut lines = head.split('\n');
     while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             headers.append_platform(name, value);
