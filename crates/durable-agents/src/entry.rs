@@ -10,7 +10,7 @@ use durable_agents_core::route::{Route, route_again};
 use futures::future::LocalBoxFuture;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
-use worker::{Context, Env, IntoResponse, Request, Response, web_sys};
+use worker::{Context, Env, IntoResponse, Request, web_sys};
 
 use crate::router::{RouteOptions, Worker, route_agent_request};
 use crate::workerd::kept::with_kept;
@@ -58,7 +58,7 @@ fn answer(work: LocalBoxFuture<'static, Outcome>) -> JsValue {
     workerd::answer(Box::pin(async {
         let response = work.await.or_else(|error| {
             workerd::write_log(Level::Error, &error);
-            outcome(Response::error("Internal Server Error", 500))
+            workerd::plain(500, "Internal Server Error")
         });
         Ok(response.map_or_else(JsValue::from, JsValue::from))
     }))

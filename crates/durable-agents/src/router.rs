@@ -71,54 +71,32 @@ impl Gateway for Worker<'_> {
     }
 
     fn header(&self, request: &Request, name: &str) -> Option<String> {
-        request.headers().get(name).ok().flatten()
+        request.inner().headers().get(name).ok().flatten()
     }
 
     fn set_request_header(&self, request: &mut Request, name: &str, value: Option<&HeaderValue>) -> Result<(), HostError> {
-        let change = |request: &mut Request| {
-            let headers = request.headers_mut()?;
-            match value {
-                Some(value) => headers.set(name, &String::from_utf8_lossy(value.as_bytes())),
-                None => headers.delete(name),
-            }
-        };
-        let changed = change(request).or_else(|_| {
-            // Headers of a request from outside cannot be changed; those of a copy can. The copy takes over the body.
-            *request = request.clone_mut()?;
-            change(request)
-        });
-        changed.map_err(|error: worker::Error| HostError::new(error.to_string()))
+        // A copy, as headers of a request from outside cannot be changed. It takes over the body.
+        *request = workerd::with_header(request.inner(), name, value).map_err(workerd::host_error)?.into();
+        Ok(())
     }
 
     fn try_copy(&self, request: &Request) -> Option<Request> {
-        if request.inner().body().is_none() {
+        let inner = request.inner();
+        if inner.body().is_none() {
             // Sending it does not use it up.
             return Some(same(request));
         }
-        let length: usize = request.headers().get("content-length").ok()??.parse().ok()?;
-        if length <= MAX_KEPT_BYTES { request.clone().ok() } else { None }
+        let length: usize = self.header(request, "content-length")?.parse().ok()?;
+        if length <= MAX_KEPT_BYTES { inner.clone().ok().map(Into::into) } else { None }
     }
 
     fn plain(&self, status: u16, text: &'static str) -> Response {
-        let mut builder = Response::builder().with_status(status);
-        if text.is_empty() {
-            return builder.empty();
-        }
-        let headers = worker::Headers::new();
-        // Never refused: name and value are fit for a header.
-        let _ = headers.set("content-type", "text/plain;charset=UTF-8");
-        builder = builder.with_headers(headers);
-        builder.fixed(text.into())
+        workerd::plain(status, text).map_or_else(|_| Response::builder().with_status(status).empty(), Into::into)
     }
 
     fn set_response_header(&self, response: &mut Response, name: &str, value: &HeaderValue) {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        if response.headers().set(name, &value).is_err() {
-            // Headers of an object's response cannot be changed; those of a copy can.
-            *response.headers_mut() = response.headers().clone();
-            // A value that the copy refuses too is no header.
-            let _ = response.headers().set(name, &value);
-        }
+        let given = std::mem::replace(response, Response::builder().empty());
+        *response = workerd::with_response_header(given.into(), name, value).into();
     }
 
     fn fetch(&self, target: &Target, request: Request) -> LocalBoxFuture<'_, Result<Response, HostError>> {

@@ -126,6 +126,32 @@ fn with_template<T>(
     })
 }
 
+/// An answer with a text, or without a body if that is empty.
+pub(crate) fn plain(status: u16, text: &str) -> Result<web_sys::Response, JsValue> {
+    let (head, body) = match text {
+        "" => ("", JsValue::NULL),
+        text => ("content-type\ntext/plain;charset=UTF-8\n", JsValue::from_str(text)),
+    };
+    sys::respond(status, head, &body).map(JsCast::unchecked_into)
+}
+
+/// A copy of a request with one header replaced or taken away; it takes over the body.
+pub(crate) fn with_header(
+    request: &web_sys::Request,
+    name: &str,
+    value: Option<&HeaderValue>,
+) -> Result<web_sys::Request, JsValue> {
+    match value {
+        Some(value) => sys::changed(request, "", &[name, "\n", &text_of(value), "\n"].concat()),
+        None => sys::changed(request, &[name, "\n"].concat(), ""),
+    }
+}
+
+/// The same of an answer; as it was if the platform refuses.
+pub(crate) fn with_response_header(response: web_sys::Response, name: &str, value: &HeaderValue) -> web_sys::Response {
+    sys::with_header(&response, name, &text_of(value)).unwrap_or(response)
+}
+
 struct JsRequest {
     request: web_sys::Request,
     headers: OnceCell<web_sys::Headers>,

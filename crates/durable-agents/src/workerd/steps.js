@@ -90,6 +90,17 @@ function fields(head) {
 /** An answer. */
 export const respond = (status, head, body) => new Response(body, { status, headers: fields(head) });
 
+/** An answer with one header replaced, or as it was if the platform refuses: a copy, which takes over its body. */
+export function with_header(response, name, value) {
+  const copy = new Response(response.body, response);
+  try {
+    copy.headers.set(name, value);
+  } catch {
+    // What the platform refuses is no header.
+  }
+  return copy;
+}
+
 /** A request. */
 export const request = (method, url, head, body) => new Request(url, { method, headers: fields(head), body });
 
