@@ -16,7 +16,7 @@ use crate::instance::{Entity, Hook};
 use crate::link::{Link, Phase};
 use crate::shell::Shell;
 use crate::sql::migrate::DESTROYING;
-use crate::task::TaskError;
+use crate::task::DESTROYED;
 
 /// When the alarm finishes what was interrupted, if nothing else wakes the object before.
 const SAFETY_MS: u64 = 10_000;
@@ -34,7 +34,7 @@ pub(crate) struct Closed;
 
 impl Store for Closed {
     fn run(&self, _: &str, _: &[SqlValue]) -> Result<Rows, HostError> {
-        Err(HostError::new(TaskError::Destroyed.to_string()))
+        Err(HostError::new(DESTROYED))
     }
 
     fn size_bytes(&self) -> u64 {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use futures::stream::LocalBoxStream;
@@ -103,7 +103,7 @@ impl Body {
             Self::Bytes(bytes) if bytes.len() > limit => Err(BodyError::TooLarge { limit }),
             Self::Bytes(bytes) => Ok(bytes),
             Self::Stream(mut pieces) => {
-                let mut all = BytesMut::new();
+                let mut all = Vec::new();
                 while let Some(piece) = pieces.next().await {
                     let piece = piece?;
                     if piece.len() > limit.saturating_sub(all.len()) {
@@ -111,7 +111,7 @@ impl Body {
                     }
                     all.extend_from_slice(&piece);
                 }
-                Ok(all.freeze())
+                Ok(all.into())
             }
         }
     }

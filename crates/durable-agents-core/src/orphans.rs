@@ -8,13 +8,13 @@ use crate::alarm::{MAX_TIME_MS, next_attempt_ms};
 use crate::attempt::Job;
 use crate::dead_letter::give_up;
 use crate::destroy;
-use crate::error::{Result, error};
+use crate::error::{Error, Result, error};
 use crate::host::HostError;
 use crate::instance::{Entity, report};
 use crate::shell::Shell;
 use crate::sql::cells::Cells;
 use crate::sql::migrate::{QUEUES, SCHEDULES, Table};
-use crate::task::{DESTROY, RunOrigin, TaskError};
+use crate::task::{DESTROY, RunOrigin, no_such_callback};
 
 /// How many jobs one alarm gives up; the next alarm is for the rest.
 const AT_ONCE: usize = 32;
@@ -75,8 +75,7 @@ fn settle(entity: &Rc<dyn Entity>) -> Result<(), HostError> {
             if job.callback == DESTROY {
                 return destroy::begin(entity);
             }
-            let name = job.callback.clone();
-            give_up(entity, &job, TaskError::NoSuchCallback { name }.into(), 0)?;
+            give_up(entity, &job, Error::msg(no_such_callback(&job.callback)), 0)?;
         }
     }
     Ok(())

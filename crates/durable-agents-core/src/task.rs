@@ -161,7 +161,7 @@ pub struct PayloadError {
 #[non_exhaustive]
 pub enum TaskError {
     /// The agent has no callback of that name.
-    #[error("this.{name} is not a function")]
+    #[error("{}", no_such_callback(name))]
     NoSuchCallback {
         /// The name.
         name: String,
@@ -193,11 +193,19 @@ pub enum TaskError {
         limit_bytes: usize,
     },
     /// The agent is being destroyed.
-    #[error("the agent is being destroyed")]
+    #[error("{}", DESTROYED)]
     Destroyed,
     /// Storage failed.
     #[error("storage failed: {0}")]
     Store(#[from] HostError),
+}
+
+// Words that agents without background work need too, which do without the rest of it.
+
+pub(crate) const DESTROYED: &str = "the agent is being destroyed";
+
+pub(crate) fn no_such_callback(name: &str) -> String {
+    format!("this.{name} is not a function")
 }
 
 /// Largest payload, in bytes of JSON: what a row may hold, less what stands beside it.
