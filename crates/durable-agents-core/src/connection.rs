@@ -9,6 +9,7 @@ use crate::agent::Agent;
 use crate::attachment::Flags;
 use crate::error::{AttachmentError, ConnectionError};
 use crate::instance::Instance;
+use crate::json;
 use crate::link::Link;
 use crate::message::Payload;
 
@@ -51,7 +52,7 @@ impl<A: Agent> Connection<A> {
         if let Some(typed) = self.link.typed_state().and_then(|typed| typed.downcast().ok()) {
             return Ok(Some(typed));
         }
-        let read = self.link.with_state(|json| json.map(serde_json::from_str::<A::ConnectionState>).transpose());
+        let read = self.link.with_state(|json| json.map(json::read::<A::ConnectionState>).transpose());
         let Some(state) = read.map_err(|error| AttachmentError::Shape(error.to_string()))? else { return Ok(None) };
         let state = Rc::new(state);
         self.link.set_typed_state(Rc::clone(&state) as _);

@@ -14,6 +14,8 @@ pub use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::json;
+
 mod form;
 mod headers;
 mod url;
@@ -127,9 +129,10 @@ impl Body {
     /// All of it as JSON.
     ///
     /// # Errors
-    /// Those of [`bytes`](Self::bytes), and [`BodyError::Json`].
+    /// Those of [`text`](Self::text), and [`BodyError::Json`].
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, BodyError> {
-        Ok(serde_json::from_slice(&self.bytes().await?)?)
+        let bytes = self.bytes().await?;
+        Ok(json::read(str::from_utf8(&bytes).map_err(|_| BodyError::NotText)?)?)
     }
 
     /// The body as a stream, whatever it was.

@@ -24,7 +24,7 @@ use crate::runtime::{Runtime, Serve, ServeCode};
 use crate::shell::Shell;
 use crate::stub::decode_props;
 use crate::task::{Run, Task};
-use crate::{alarm, orphans, queue, state, wire};
+use crate::{alarm, json, orphans, queue, state, wire};
 
 pub(crate) use crate::guard::Hook;
 
@@ -260,7 +260,7 @@ fn may_have_callable<A: Agent>(is_such: impl Fn(&Callable<A>) -> bool) -> bool {
 
 /// Reads JSON; the error names the path of the field that does not fit.
 fn decode<T: DeserializeOwned>(json: &str) -> Result<T, StateError> {
-    serde_json::from_str(json).map_err(|error| StateError::Shape(with_path(json, &error)))
+    json::read(json).map_err(|error| StateError::Shape(with_path(json, &error)))
 }
 
 /// A hook of the agent with its context and connection, or what the default would answer where the agent does not implement it:

@@ -4,7 +4,11 @@
 //! read by the method, its state by the agent. With raw values of `serde_json`, which reads whatever is to be read, a short call would
 //! take half as many instructions again, and a string is looked at byte by byte there.
 
+mod read;
+
 use std::borrow::Cow;
+
+pub(crate) use read::read;
 
 /// Calls `each` with the name, a literal, and the value of each member of the object that `text` is. `None` if it is none; some of what
 /// begins like one may have been handed over then.

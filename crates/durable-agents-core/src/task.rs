@@ -17,6 +17,7 @@ use crate::agent::Agent;
 use crate::context::Context;
 use crate::error::Result;
 use crate::host::HostError;
+use crate::json;
 use crate::retry::{RetryOptions, RetryOptionsError};
 use crate::schedule::CronError;
 use crate::sql::MAX_VALUE_BYTES;
@@ -105,7 +106,7 @@ impl<A: Agent> Task<A> {
     /// # Errors
     /// [`PayloadError`]: it is not a `P`. The runtime keeps such a task among the dead letters instead of trying again.
     pub fn payload<P: DeserializeOwned>(&self) -> Result<P> {
-        serde_json::from_str(&self.payload).map_err(|wrong| PayloadError { reason: wrong.to_string() }.into())
+        json::read(&self.payload).map_err(|wrong| PayloadError { reason: wrong.to_string() }.into())
     }
 }
 

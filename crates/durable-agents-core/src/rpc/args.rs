@@ -88,7 +88,7 @@ impl fmt::Debug for Args {
 /// It is missing or does not fit `T`; `expected` is how the method writes that type.
 pub fn argument<T: DeserializeOwned>(value: Option<&str>, name: &str, expected: &str) -> Result<T, ArgumentError> {
     let value = value.ok_or_else(|| missing(name, expected))?;
-    serde_json::from_str(value).map_err(|wrong| unfit(name, &wrong))
+    json::read(value).map_err(|wrong| unfit(name, &wrong))
 }
 
 /// Reads an argument that may be missing.
@@ -97,7 +97,7 @@ pub fn argument<T: DeserializeOwned>(value: Option<&str>, name: &str, expected: 
 /// It does not fit `T`.
 pub fn optional<T: DeserializeOwned>(value: Option<&str>, name: &str) -> Result<Option<T>, ArgumentError> {
     match value {
-        Some(value) => serde_json::from_str(value).map_err(|wrong| unfit(name, &wrong)),
+        Some(value) => json::read(value).map_err(|wrong| unfit(name, &wrong)),
         None => Ok(None),
     }
 }

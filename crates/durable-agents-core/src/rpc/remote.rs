@@ -20,6 +20,7 @@ use super::Answer;
 use crate::agent::Agent;
 use crate::host::{HostError, HostFault, Level, Target};
 use crate::http::{Body, CONTENT_TYPE, Request, Response, StatusCode};
+use crate::json;
 
 /// Header that makes a request a call; never let in from outside.
 pub(crate) const CALL_HEADER: &str = "x-agents-call";
@@ -157,7 +158,7 @@ pub trait WireResult<'w>: Sized {
 
 impl<T: DeserializeOwned> WireResult<'_> for T {
     fn read(json: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(json)
+        json::read(json)
     }
 }
 
