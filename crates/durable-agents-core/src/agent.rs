@@ -29,7 +29,8 @@ use crate::task::Handler;
 ///   connection's state or into SQL.
 #[allow(async_fn_in_trait, reason = "an object lives on one thread; its futures are never sent")]
 pub trait Agent: Sized + 'static {
-    /// State shared with every client, persisted as JSON. `()` with no [`initial_state`](Self::initial_state): an agent without.
+    /// State shared with every client, persisted as JSON. `()`: an agent without, whatever [`initial_state`](Self::initial_state) says;
+    /// setting it fails with [`StateError::Unset`](crate::StateError::Unset).
     type State: Serialize + DeserializeOwned + Clone + 'static;
 
     /// State of one connection, persisted as JSON in its attachment: survives hibernation, gone when the socket closes.

@@ -161,6 +161,9 @@ impl<A: Agent> Instance<A> {
 
     /// The state, after setting the initial state if need be.
     pub(crate) fn state(self: &Rc<Self>) -> Result<Option<Stored<A::State>>, StateError> {
+        if !has_state::<A>() {
+            return Ok(None);
+        }
         match &*self.state.borrow() {
             Cached::Present(stored) => return Ok(Some(stored.clone())),
             Cached::Absent => return Ok(None),
@@ -208,6 +211,9 @@ impl<A: Agent> Instance<A> {
         source: Source<A>,
         trace: Option<Rc<Trace>>,
     ) -> Result<(), StateError> {
+        if !has_state::<A>() {
+            return Err(StateError::Unset);
+        }
         let origin = match &source {
             Source::Server => None,
             Source::Connection(connection) => Some(Rc::clone(&connection.link)),
@@ -239,6 +245,11 @@ impl<A: Agent> Instance<A> {
             }
         }));
     }
+}
+
+/// Whether its state is something. An agent without stays without, whatever an earlier version of it has stored.
+fn has_state<A: Agent>() -> bool {
+    TypeId::of::<A::State>() != TypeId::of::<()>()
 }
 
 /// Known when the agent is compiled, so that what depends on it is left out.
@@ -390,8 +401,8 @@ impl<A: Agent> Entity for Instance<A> {
     }
 
     fn set_client_state(self: Rc<Self>, link: Rc<Link>, json: &str) -> Result<(), StateError> {
-        // An agent without state stays without: `null` would fit `()`.
-        if TypeId::of::<A::State>() == TypeId::of::<()>() {
+        // `null` would fit `()`.
+        if !has_state::<A>() {
             return Err(StateError::Unset);
         }
         let next = decode(json)?;

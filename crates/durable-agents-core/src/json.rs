@@ -5,10 +5,12 @@
 //! take half as many instructions again, and a string is looked at byte by byte there.
 
 mod read;
+mod text;
 
 use std::borrow::Cow;
 
 pub(crate) use read::read;
+pub(crate) use text::{push_quoted, quoted, text_of};
 
 /// Calls `each` with the name, a literal, and the value of each member of the object that `text` is. `None` if it is none; some of what
 /// begins like one may have been handed over then.
@@ -143,11 +145,6 @@ fn end_of_string(text: &[u8], mut at: usize) -> usize {
     }
 }
 
-/// Whether a text may stand between quotation marks as it is.
-pub(crate) fn is_plain(text: &str) -> bool {
-    special(text.as_bytes(), 0) == text.len()
-}
-
 /// Where the next byte is that may not stand in a string as it is: a quotation mark, a backslash or a control character. The end of the
 /// text, or behind it, if there is none.
 fn special(text: &[u8], mut at: usize) -> usize {
@@ -247,36 +244,16 @@ impl Nesting {
     }
 }
 
-/// The text of a string literal, without a copy if nothing in it is escaped. `None` if it is no text, or `value` no string.
-pub(crate) fn text_of(value: &str) -> Option<Cow<'_, str>> {
-    match plain(value) {
-        Some(plain) => Some(Cow::Borrowed(plain)),
-        None => serde_json::from_str(value).ok().map(Cow::Owned),
-    }
-}
-
-/// What stands in a string literal that escapes nothing.
-fn plain(value: &str) -> Option<&str> {
-    let text = value.get(1..value.len().checked_sub(1)?)?;
-    if value.as_bytes().first() == Some(&b'"') && is_plain(text) { Some(text) } else { None }
-}
-
 /// Whether anything in a literal is escaped.
 pub(crate) fn is_escaped(literal: &str) -> bool {
     literal.as_bytes().contains(&b'\\')
 }
 
-/// The string literal of a text.
-pub(crate) fn quoted(text: &str) -> String {
-    // A string has no way to fail.
-    serde_json::to_string(text).unwrap_or_default()
-}
-
 /// A string literal as a serializer writes it: most are already. `None` if it is no text, or `value` no string.
 pub(crate) fn literal(value: &str) -> Option<Cow<'_, str>> {
-    match plain(value) {
-        Some(_) => Some(Cow::Borrowed(value)),
-        None => Some(Cow::Owned(quoted(&text_of(value)?))),
+    match text_of(value)? {
+        Cow::Borrowed(_) => Some(Cow::Borrowed(value)),
+        Cow::Owned(text) => Some(Cow::Owned(quoted(&text))),
     }
 }
 
@@ -431,11 +408,11 @@ mod tests {
     fn every_byte_that_needs_an_escape_is_found_wherever_it_stands() {
         for length in 0..20 {
             let plain = "é~ \u{7f}".chars().cycle().take(length).collect::<String>();
-            assert!(is_plain(&plain), "{plain}");
+            assert_eq!(special(plain.as_bytes(), 0), plain.len(), "{plain}");
             for (place, _) in plain.char_indices() {
                 for byte in (0..b' ').chain([b'"', b'\\']).map(char::from) {
                     let (before, after) = plain.split_at(place);
-                    assert!(!is_plain(&format!("{before}{byte}{after}")), "{byte:?} {place}");
+                    assert_eq!(special(format!("{before}{byte}{after}").as_bytes(), 0), place, "{byte:?}");
                 }
             }
         }

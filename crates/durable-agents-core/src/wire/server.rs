@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
-use crate::json::{is_plain, quoted};
+use crate::json::push_quoted;
 use crate::message::Message;
 use crate::resume::Replay;
 
@@ -16,9 +16,9 @@ pub(crate) const NO_MCP_SERVERS: &str =
 pub(crate) fn identity(name: &str, class: &str, state_follows: bool) -> String {
     let mut frame = String::with_capacity(name.len() + class.len() + 80);
     frame.push_str(r#"{"name":"#);
-    push_text(&mut frame, name);
+    push_quoted(&mut frame, name);
     frame.push_str(r#","agent":"#);
-    push_text(&mut frame, class);
+    push_quoted(&mut frame, class);
     // Newer clients then wait for the state before they report ready; older ones ignore it.
     let follows = r#","type":"cf_agent_identity","stateFollows":true}"#;
     frame.push_str(if state_follows { follows } else { r#","type":"cf_agent_identity"}"# });
@@ -93,20 +93,9 @@ pub(crate) fn logged(seq: u64, frame: &Message) -> String {
 fn with_text(before: &str, text: &str, after: &str) -> String {
     let mut frame = String::with_capacity(before.len() + text.len() + after.len() + 64);
     frame.push_str(before);
-    push_text(&mut frame, text);
+    push_quoted(&mut frame, text);
     frame.push_str(after);
     frame
-}
-
-/// Adds a JSON string; most have nothing to escape.
-fn push_text(frame: &mut String, text: &str) {
-    if is_plain(text) {
-        frame.push('"');
-        frame.push_str(text);
-        frame.push('"');
-    } else {
-        frame.push_str(&quoted(text));
-    }
 }
 
 #[cfg(test)]
