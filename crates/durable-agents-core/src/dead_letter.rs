@@ -52,9 +52,10 @@ pub struct DeadLetter {
 pub(crate) fn park(shell: &Shell, job: &Job, error: &Error, attempts: u32) -> Result<(), HostError> {
     let (store, tables) = (shell.host.store(), &shell.background.tables);
     tables.ensure(store, &DEAD_LETTERS)?;
-    let mut text = format!("{error:#}");
-    let end = (0..=MAX_ERROR_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    text.truncate(end.unwrap_or_default());
+    let text = format!("{error:#}");
+    let end = MAX_ERROR_BYTES.min(text.len());
+    // No character is longer than four bytes.
+    let text = (0..4).find_map(|less| text.get(..end.saturating_sub(less))).unwrap_or_default();
     let (table, id) = (job.table(), || job.id.as_str().into());
     let kept = store.run(
         &format!(
@@ -68,21 +69,17 @@ pub(crate) fn park(shell: &Shell, job: &Job, error: &Error, attempts: u32) -> Re
     }
     // Only now: a failure in between must not lose it.
     store.run(&format!("DELETE FROM {table} WHERE id = ?"), &[id()])?;
+    // The limit is in the text: a number of JavaScript would be 1000.0 in the line.
     let fallen = store.run(
-        "DELETE FROM cf_agents_dead_letters WHERE rowid <= (SELECT rowid FROM cf_agents_dead_letters ORDER BY rowid DESC \
-         LIMIT 1 OFFSET ?) RETURNING id, callback, error",
-        &[MAX_DEAD_LETTERS.into()],
+        &format!(
+            "DELETE FROM cf_agents_dead_letters WHERE rowid <= (SELECT rowid FROM cf_agents_dead_letters ORDER BY rowid DESC \
+             LIMIT 1 OFFSET {MAX_DEAD_LETTERS}) RETURNING 'dead letter ' || id || ' of ' || json_quote(callback) || \
+             ' is forgotten, there are more than {MAX_DEAD_LETTERS}: ' || json_quote(error)"
+        ),
+        &[],
     )?;
     for row in fallen.rows {
-        let mut cells = Cells::new(row);
-        let mut text = || cells.text().unwrap_or_default();
-        let line = format!(
-            "dead letter {} of {:?} is forgotten, there are more than {MAX_DEAD_LETTERS}: {:?}",
-            text(),
-            text(),
-            text(),
-        );
-        shell.log(Level::Error, line);
+        shell.log(Level::Error, Cells::new(row).text().unwrap_or_default());
     }
     Ok(())
 }
