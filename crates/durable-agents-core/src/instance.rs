@@ -23,6 +23,7 @@ use crate::rpc::{self, Answer, Args, Call, Callable, Outlet, Trace};
 use crate::runtime::{Runtime, Serve, ServeCode};
 use crate::shell::Shell;
 use crate::stub::decode_props;
+use crate::tags::Tags;
 use crate::task::{Run, Task};
 use crate::{alarm, json, orphans, queue, state, wire};
 
@@ -44,9 +45,8 @@ pub(crate) trait Entity: Any {
     fn on_close(self: Rc<Self>, link: Rc<Link>, close: Close) -> Hook<()>;
     fn on_connection_error(self: Rc<Self>, link: Rc<Link>, error: Error) -> Hook<()>;
     fn on_error(self: Rc<Self>, error: Error) -> Hook<()>;
-    fn connection_tags(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<Vec<String>>;
-    fn sends_protocol_messages(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<bool>;
-    fn is_readonly(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<bool>;
+    /// Asks the agent about a new connection: its tags, which it has then, and what else it is.
+    fn plan(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<Plan>;
     /// The state's JSON text, after setting the initial state if need be.
     fn state_json(self: Rc<Self>) -> Result<Option<Rc<str>>, StateError>;
     /// Sets the state as a client sent it.
@@ -64,6 +64,13 @@ pub(crate) trait Entity: Any {
     fn run_due(self: Rc<Self>) -> LocalBoxFuture<'static, Result<()>>;
     /// Goes on, after a start, with what earlier wakes have left.
     fn resume(self: Rc<Self>);
+}
+
+/// What a new connection is, beside its tags.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Plan {
+    pub(crate) readonly: bool,
+    pub(crate) no_protocol: bool,
 }
 
 /// What there is under a name.
@@ -378,21 +385,28 @@ impl<A: Agent> Entity for Instance<A> {
         hook!(self, ON_ERROR or (), |agent, cx| agent.on_error(cx, &error))
     }
 
-    fn connection_tags(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<Vec<String>> {
-        hook!(self, CONNECTION_TAGS or Vec::new(), link, |agent, cx, connection| {
-            agent.connection_tags(cx, connection, &request)
-        })
-    }
-
-    fn sends_protocol_messages(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<bool> {
-        hook!(self, SHOULD_SEND_PROTOCOL_MESSAGES or true, link, |agent, cx, connection| {
-            agent.should_send_protocol_messages(cx, connection, &request)
-        })
-    }
-
-    fn is_readonly(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<bool> {
-        hook!(self, SHOULD_CONNECTION_BE_READONLY or false, link, |agent, cx, connection| {
-            agent.should_connection_be_readonly(cx, connection, &request)
+    // One hook for the three: most agents have none of them.
+    fn plan(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<Plan> {
+        let has = |hook| A::HOOKS.contains(hook);
+        let (has_tags, may_be_readonly) = (has(Hooks::CONNECTION_TAGS), has(Hooks::SHOULD_CONNECTION_BE_READONLY));
+        let may_be_silent = has(Hooks::SHOULD_SEND_PROTOCOL_MESSAGES);
+        if !has_tags && !may_be_readonly && !may_be_silent {
+            return Hook::default(Plan::default());
+        }
+        let parts = match self.parts_with(link) {
+            Ok(parts) => parts,
+            Err(error) => return Hook::failed(error),
+        };
+        guard(async move {
+            let (agent, cx, connection) = &parts;
+            let link = &connection.link;
+            if has_tags {
+                let own = agent.connection_tags(cx, connection, &request).await?;
+                link.set_tags(Tags::new(link.id(), own)?);
+            }
+            let readonly = may_be_readonly && agent.should_connection_be_readonly(cx, connection, &request).await?;
+            let no_protocol = may_be_silent && !agent.should_send_protocol_messages(cx, connection, &request).await?;
+            Ok(Plan { readonly, no_protocol })
         })
     }
 

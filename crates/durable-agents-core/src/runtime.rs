@@ -16,7 +16,7 @@ use crate::error::{AttachmentError, CONNECT_FAILED, ConnectionError, Error, REQU
 use crate::guard::{Hook, PanicError};
 use crate::host::{Host, HostError, Socket, Upgrade};
 use crate::http::{Request, Response, StatusCode};
-use crate::instance::{Entity, Instance, report};
+use crate::instance::{Entity, Instance, Plan, report};
 use crate::lifecycle::{Overflow, Waiting};
 use crate::link::{Link, Phase};
 use crate::message::{Message, Payload};
@@ -281,19 +281,16 @@ impl Runtime {
 
     /// Decides everything about a new connection, and returns the frames it is greeted with.
     async fn plan(&self, link: &Rc<Link>, request: &Rc<Request>) -> Result<Vec<Payload<'static>>> {
-        let entity = || Rc::clone(&self.entity);
         // An id that cannot be a tag is refused before anyone has to look at it.
         Tags::new(link.id(), Vec::new())?;
-        let tags = entity().connection_tags(Rc::clone(link), Rc::clone(request)).await?;
-        link.set_tags(Tags::new(link.id(), tags)?);
-        let readonly = entity().is_readonly(Rc::clone(link), Rc::clone(request)).await?;
-        let no_protocol = !entity().sends_protocol_messages(Rc::clone(link), Rc::clone(request)).await?;
+        let planned = Rc::clone(&self.entity).plan(Rc::clone(link), Rc::clone(request)).await?;
+        let Plan { readonly, no_protocol } = planned;
         link.set_flags(Flags { readonly, no_protocol, ..link.flags() })?;
         if no_protocol {
             return Ok(Vec::new());
         }
         // The last thing before the socket is accepted, so that no change comes between.
-        let state = entity().state_json()?;
+        let state = Rc::clone(&self.entity).state_json()?;
         let shell = self.shell();
         let mut greeting = Vec::with_capacity(3);
         if shell.options.send_identity_on_connect {
