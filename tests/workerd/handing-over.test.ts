@@ -1,11 +1,12 @@
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
-import { hand_over, lend, own, take } from "../../crates/durable-agents/src/workerd/glue.js";
+import { hand_over, lend, own, prepare, take } from "../../crates/durable-agents/src/workerd/glue.js";
 
 const URL = "https://example.com/agents/any/a";
 const INTERNAL = ["x-agents-lifecycle-props", "x-agents-call", "x-partykit-room"];
 
 lend(new WebAssembly.Memory({ initial: 1 }), 0, 1_024);
+prepare(INTERNAL.join("\n"), undefined);
 
 /** Hands a request with that header over to the object `a` of a binding: the names of the objects that were asked. */
 function handOver(binding: string, namespace: object, header?: string): string[] | undefined {
@@ -14,7 +15,7 @@ function handOver(binding: string, namespace: object, header?: string): string[]
   const fake = { idFromName: (name: string) => ({ name, equals: () => false }), get: ({ name }: { name: string }) => stub(name), ...namespace };
   const request = new Request(URL, { headers: header === undefined ? {} : { [header]: "1" } });
   expect(take(URL)).toBe(URL.length);
-  const promise = hand_over({ [binding]: fake }, binding, URL.length - 1, URL.length, request, INTERNAL, undefined);
+  const promise = hand_over({ [binding]: fake }, binding, URL.length - 1, URL.length, request);
   return promise === undefined ? undefined : asked;
 }
 

@@ -11,7 +11,8 @@ use crate::message::Message;
 /// A queue at a door: one enters at a time, in the order of arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    queue: RefCell<VecDeque<(u64, Option<Waker>)>>,
+    // Whoever is inside comes first.
+    queue: RefCell<Vec<(u64, Option<Waker>)>>,
     next_ticket: Cell<u64>,
 }
 
@@ -25,11 +26,11 @@ impl Gate {
     pub(crate) async fn enter(&self) -> Turn<'_> {
         let ticket = self.next_ticket.get();
         self.next_ticket.set(ticket.wrapping_add(1));
-        self.queue.borrow_mut().push_back((ticket, None));
+        self.queue.borrow_mut().push((ticket, None));
         let turn = Turn { gate: self, ticket };
         poll_fn(|cx| {
             let mut queue = self.queue.borrow_mut();
-            if queue.front().is_some_and(|(first, _)| *first == ticket) {
+            if queue.first().is_some_and(|(first, _)| *first == ticket) {
                 return Poll::Ready(());
             }
             if let Some((_, waker)) = queue.iter_mut().find(|(waiting, _)| *waiting == ticket) {
@@ -53,8 +54,10 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let next = {
             let mut queue = self.gate.queue.borrow_mut();
-            queue.retain(|(ticket, _)| *ticket != self.ticket);
-            queue.front_mut().and_then(|(_, waker)| waker.take())
+            if let Some(place) = queue.iter().position(|(ticket, _)| *ticket == self.ticket) {
+                queue.remove(place);
+            }
+            queue.first_mut().and_then(|(_, waker)| waker.take())
         };
         if let Some(next) = next {
             next.wake();

@@ -8,6 +8,7 @@ use durable_agents_core::host::{HostError, Level};
 use durable_agents_core::http::Url;
 use durable_agents_core::route::{Route, route_again};
 use futures::future::LocalBoxFuture;
+use js_sys::Promise;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Context, Env, IntoResponse, Request, web_sys};
@@ -32,7 +33,7 @@ where
     workerd::install_hook();
     let (request, env): (web_sys::Request, Env) = (request.unchecked_into(), env.unchecked_into());
     if let Some(promise) = hand_over(&request, &env, options) {
-        return promise;
+        return promise.into();
     }
     answer(Box::pin(async move {
         let request = Request::from(request);
@@ -65,39 +66,35 @@ fn answer(work: LocalBoxFuture<'static, Outcome>) -> JsValue {
 }
 
 /// The promise of an agent's answer. `None` if the request needs more than to be handed over, or is for no agent.
-fn hand_over(request: &web_sys::Request, env: &Env, options: Options) -> Option<JsValue> {
+fn hand_over(request: &web_sys::Request, env: &Env, options: Options) -> Option<Promise> {
     let (of_request, bindings) = (options(env), workerd::bindings(env.as_ref()));
     glue::with_url(request, |url| {
         let (binding, name) = of_request.straight(Url::path_of(url), &bindings)?;
         let start = name.as_ptr().addr().saturating_sub(url.as_ptr().addr());
-        let promise = with_constants(options, |internal, again| {
-            with_kept(binding, |binding| {
-                glue::hand_over(env.as_ref(), binding, start..start + name.len(), request, internal, again)
-            })
-        });
+        prepare(options);
         // What throws here throws on the longer way too, where it is reported.
-        promise.ok().filter(JsValue::is_object)
+        with_kept(binding, |binding| glue::hand_over(env.as_ref(), binding, start..start + name.len(), request)).ok().flatten()
     })
 }
 
 type Again = Closure<dyn Fn(JsValue, JsValue, JsValue, String, String) -> JsValue>;
 
-/// Calls `use_them` with what every hand-over needs in JavaScript: the names of internal headers, and what to do after a failure.
-fn with_constants<T>(options: Options, use_them: impl FnOnce(&JsValue, &JsValue) -> T) -> T {
+/// Tells JavaScript, once, what every hand-over needs: the names of internal headers, and what to do after a failure.
+fn prepare(options: Options) {
     thread_local! {
-        static CONSTANTS: OnceCell<(JsValue, Again)> = const { OnceCell::new() };
+        static AGAIN: OnceCell<Again> = const { OnceCell::new() };
     }
-    CONSTANTS.with(|constants| {
+    AGAIN.with(|again| {
         // A worker has one entry point, so the options are always those of the first call.
-        let (internal, again) = constants.get_or_init(|| {
-            let internal: js_sys::Array = INTERNAL_HEADERS.iter().map(|name| JsValue::from_str(name)).collect();
-            let again = Closure::own_assert_unwind_safe(move |error, spare, env, binding, name| {
+        again.get_or_init(|| {
+            let again: Again = Closure::own_assert_unwind_safe(move |error, spare, env, binding, name| {
                 go_on(error, spare, env, Route { binding, name }, options)
             });
-            (internal.into(), again)
+            // If this fails, nothing is handed over.
+            drop(glue::prepare(&INTERNAL_HEADERS.join("\n"), again.as_ref()));
+            again
         });
-        use_them(internal, again.as_ref())
-    })
+    });
 }
 
 /// After a first attempt that failed with `error`; `spare` is a request for another, or `undefined`.

@@ -39,17 +39,27 @@ function isSame(namespace, other) {
 /** Most bytes of a body that is kept for another attempt. */
 const MAX_KEPT_BYTES = 1024 * 1024;
 
+/** Names of the headers that only a router may set, and what goes on after a failure. */
+let internal;
+let again;
+
+/** What every hand-over needs: the names are one to a line. Told anew when the wasm is replaced by a fresh instance. */
+export function prepare(names, goOn) {
+  internal = names.split("\n");
+  again = goOn;
+}
+
 /**
  * Sends `request` as it is to an object, and returns the platform's promise of the answer. The object's name is what stands from `start`
  * to `end` in the request's URL, which was taken last. If that is rejected, `again(error, spare, env, binding, name)` goes on, with a
  * request that has not been used or `undefined`.
  *
- * Returns `undefined`, and has done nothing, if the request has one of the headers `internal`, or if its URL is not ASCII, as it can be
+ * Returns `undefined`, and has done nothing, if the request has one of the internal headers, or if its URL is not ASCII, as it can be
  * when a client did not encode it: places in its bytes are none in the string then. For an agent of ours only the first of these headers
  * is looked for, as it takes none of the others at its word, and hides them from its author.
  */
-export function hand_over(env, binding, start, end, request, internal, again) {
-  if (taken !== message.length) return undefined;
+export function hand_over(env, binding, start, end, request) {
+  if (taken !== message.length || internal === undefined) return undefined;
   const namespace = env[binding];
   const { headers } = request;
   const count = isOwn(namespace, binding) ? 1 : internal.length;

@@ -5,7 +5,7 @@ use std::ops::{BitOr, Range};
 
 use durable_agents_core::http::{Method, Url};
 use durable_agents_core::{Data, Message};
-use js_sys::Uint8Array;
+use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use worker::web_sys;
 
@@ -20,9 +20,10 @@ extern "C" {
         start: i32,
         end: i32,
         request: &web_sys::Request,
-        internal: &JsValue,
-        again: &JsValue,
-    ) -> Result<JsValue, JsValue>;
+    ) -> Result<Option<Promise>, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(crate) fn prepare(internal: &str, again: &JsValue) -> Result<(), JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(crate) fn namespaces(env: &JsValue) -> Result<String, JsValue>;
@@ -194,17 +195,15 @@ fn with_taken<T>(take: impl FnOnce() -> Result<f64, JsValue>, read: impl FnOnce(
 }
 
 /// Sends a request as it is to the object whose name stands at `name` in its URL, which [`with_url`] has read. The promise of the
-/// answer, or `undefined` if the request has one of the headers `internal`.
+/// answer, or `None` if the request has an internal header; those and what is done after a failure are what [`prepare`] was told.
 pub(crate) fn hand_over(
     env: &JsValue,
     binding: &JsValue,
     name: Range<usize>,
     request: &web_sys::Request,
-    internal: &JsValue,
-    again: &JsValue,
-) -> Result<JsValue, JsValue> {
+) -> Result<Option<Promise>, JsValue> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "places in the lent memory")]
-    hand_over_by_place(env, binding, name.start as i32, name.end as i32, request, internal, again)
+    hand_over_by_place(env, binding, name.start as i32, name.end as i32, request)
 }
 
 /// An answer with a short text, and with status and headers of another.

@@ -58,7 +58,7 @@ impl Surroundings for WorkerHost {
 
 impl Host for WorkerHost {
     fn name(&self) -> Option<String> {
-        self.state.id().ok()?.name().ok().flatten()
+        sys::name_of(&self.state).ok().flatten()
     }
 
     fn store(&self) -> &dyn Store {

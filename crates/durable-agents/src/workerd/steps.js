@@ -24,6 +24,11 @@ function isJson(value) {
   return Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
 }
 
+/** The name by which an object was addressed, if the platform knows it. */
+export const name_of = (state) => state.id.name;
+
+export const sql_of = (state) => state.storage.sql;
+
 export const write_log = (level, line) => console[level](line);
 
 /** The way to one object, or `undefined` if there is no such binding. */

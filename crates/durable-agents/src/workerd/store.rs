@@ -27,7 +27,7 @@ impl SqlStore {
         match self.sql.get() {
             Some(sql) => Ok(sql),
             None => {
-                let sql = self.state.storage()?.sql()?;
+                let sql = sys::sql_of(&self.state)?;
                 Ok(self.sql.get_or_init(|| sql))
             }
         }

@@ -14,9 +14,6 @@ extern "C" {
     pub(crate) type State;
 
     #[wasm_bindgen(method, catch, getter)]
-    pub(crate) fn id(this: &State) -> Result<Id, JsValue>;
-
-    #[wasm_bindgen(method, catch, getter)]
     pub(crate) fn storage(this: &State) -> Result<Storage, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = waitUntil)]
@@ -46,21 +43,9 @@ extern "C" {
 
 #[wasm_bindgen]
 extern "C" {
-    /// `DurableObjectId`.
-    pub(crate) type Id;
-
-    #[wasm_bindgen(method, catch, getter)]
-    pub(crate) fn name(this: &Id) -> Result<Option<String>, JsValue>;
-}
-
-#[wasm_bindgen]
-extern "C" {
     /// `DurableObjectStorage`.
     #[derive(Clone, Debug)]
     pub(crate) type Storage;
-
-    #[wasm_bindgen(method, catch, getter)]
-    pub(crate) fn sql(this: &Storage) -> Result<Sql, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = setAlarm)]
     pub(crate) fn set_alarm(this: &Storage, at_ms: f64) -> Result<JsValue, JsValue>;
@@ -196,6 +181,12 @@ extern "C" {
 
     #[wasm_bindgen(catch)]
     pub(crate) fn variable(env: &JsValue, name: &str) -> Result<Option<String>, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(crate) fn name_of(state: &State) -> Result<Option<String>, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(crate) fn sql_of(state: &State) -> Result<Sql, JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(crate) fn write_log(level: &str, line: &str) -> Result<(), JsValue>;
