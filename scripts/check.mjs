@@ -5,15 +5,16 @@ import { checkSizes } from "./lib/sizes.mjs";
 import { main } from "./lib/steps.mjs";
 import { Tally } from "./lib/tally.mjs";
 import { buildWorker } from "./lib/wasm.mjs";
-import { oneAgent, shipped } from "./lib/workers.mjs";
+import { hello, oneAgent, shipped } from "./lib/workers.mjs";
 
 await main(async () => {
   await setUp();
   const tally = new Tally();
   for (const [title, check] of CHECKS) await tally.count("checks", title, check);
   await tally.count("checks", "Sizes of the release builds", async () => {
-    for (const worker of [shipped, oneAgent]) await buildWorker(worker);
-    checkSizes([shipped, oneAgent]);
+    const workers = [shipped, oneAgent, hello];
+    for (const worker of workers) await buildWorker(worker);
+    checkSizes(workers);
   });
   return tally.report();
 });
