@@ -281,6 +281,11 @@ fn decode<T: DeserializeOwned>(json: &str) -> Result<T, StateError> {
     json::read(json).map_err(|error| StateError::Shape(with_path(json, &error)))
 }
 
+/// Reads props as they are in the header. Compiled once for each type of them, which most agents have the same of.
+fn read_props<P: DeserializeOwned>(value: &str) -> Result<P> {
+    decode(&decode_props(value)?).map_err(|wrong| error!("props: {wrong}"))
+}
+
 /// A hook of the agent with its context and connection, or what the default would answer where the agent does not implement it:
 /// what all the hooks below have in common.
 macro_rules! hook {
@@ -337,9 +342,7 @@ impl<A: Agent> Entity for Instance<A> {
         Hook::begin(|| {
             let (agent, cx) = self.parts(None)?;
             let parts = (agent, Context { trace, ..cx });
-            let json = props.map(|value| decode_props(&value)).transpose()?;
-            let props = json.map(|json| decode::<A::Props>(&json)).transpose();
-            let props = props.map_err(|wrong| error!("props: {wrong}"))?;
+            let props = props.map(|value| read_props(&value)).transpose()?;
             Ok(Box::pin(async move {
                 let (agent, cx) = &parts;
                 agent.on_start(cx, props).await
