@@ -128,7 +128,16 @@ agent!(Typed: Option<Profile>, (), ();
     }
 );
 
-agent!(Stateless: (), (), (););
+agent!(Stateless: (), (), ();
+    fn initial_state(&self) -> Option<()> {
+        Some(())
+    }
+
+    async fn on_message(&self, cx: &Context<Self>, connection: &Connection<Self>, _: Message) -> Result<()> {
+        connection.send(format!("{:?} {:?}", cx.set_state(()), cx.try_state()?))?;
+        Ok(())
+    }
+);
 
 fn world() -> (MemoryHost, Object) {
     notes();
@@ -435,8 +444,27 @@ fn an_agent_without_state_cannot_be_given_one() {
         client.set_state(&given);
         assert_eq!(client.texts(), [REJECTED]);
     }
+    client.send("by itself");
+    assert_eq!(client.texts(), ["Err(Unset) None"]);
     other.expect_no_frame();
     assert_eq!(object.sql("SELECT count(*) FROM sqlite_master", ()).one::<u32>().expect("SQL"), 0);
+}
+
+#[test]
+fn an_agent_without_state_leaves_alone_what_an_earlier_version_has_stored() {
+    let host = MemoryHost::new();
+    let object = host.agent::<Stateless>("a");
+    for statement in [
+        "CREATE TABLE cf_agents_state (id TEXT PRIMARY KEY NOT NULL, state TEXT)",
+        "INSERT INTO cf_agents_state VALUES ('cf_state_row_id', '{\"count\":1}')",
+    ] {
+        object.sql(statement, ()).execute().expect("SQL");
+    }
+    let mut client = object.connect("");
+    assert_eq!(client.greeting(), [identity("a", "stateless"), MCP.to_owned()]);
+    client.send("by itself");
+    assert_eq!(client.texts(), ["Err(Unset) None"]);
+    assert_eq!((stored(&object), host.log().len()), (Some("{\"count\":1}".to_owned()), 0));
 }
 
 #[test]
