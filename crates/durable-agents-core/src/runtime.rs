@@ -87,7 +87,7 @@ impl Runtime {
     fn fetch_by_and_by(
         self,
         request: Request,
-        call: Option<Incoming>,
+        call: Option<Option<Incoming>>,
         upgrade: Option<Rc<dyn Upgrade>>,
         props: Option<String>,
     ) -> LocalBoxFuture<'static, Reply> {

@@ -318,6 +318,12 @@ fn a_forged_call_from_outside_is_an_ordinary_request() {
     // What it would do where only the framework can send it.
     let answer = worker.request(forged(CALL_URL));
     assert_eq!((answer.header("x-agents-answer"), answer.json()), (Some("result"), json!(3)));
+    // Another version's: nothing runs, and no hook takes it for something else.
+    let foreign =
+        Request::new(Method::POST, CALL_URL, "[1,2]").with_header(CALL, HeaderValue::from_static("eyJtZXRob2QiOiJhZGQifQ=="));
+    let answer = worker.request(foreign);
+    assert_eq!(answer.header("x-agents-answer"), Some("no-such-method"));
+    assert!(answer.text().contains("with the same one"), "{}", answer.text());
     // A worker that hands requests to the object by itself, past the router: the URL is the client's, and the agent sees no header.
     assert_eq!(worker.request(forged(&worker.url(""))).json(), json!({"hook": null}));
     // An agent that hands one on.

@@ -36,18 +36,21 @@ pub(crate) type ServeCode = fn(Runtime, Method, Rc<Trace>, Request) -> LocalBoxF
 /// What a call by another agent or by the worker comes to.
 type Outcome = Result<Answer, (Kind, String)>;
 
-/// What a request calls, if it is a call from Rust.
-pub(super) fn incoming(request: &mut Request) -> Option<Incoming> {
+/// What the sender of a call that cannot be read is told.
+const OTHER_VERSION: &str = "the call is none that this version knows: build caller and callee with the same one";
+
+/// What a request calls, if it is a call from Rust; `Some(None)` if that cannot be read.
+pub(super) fn incoming(request: &mut Request) -> Option<Option<Incoming>> {
     // The URL first: it costs nothing, and no request from outside has it.
     if request.url().as_str() == CALL_URL { incoming_at_call_url(request) } else { None }
 }
 
 // Not a part of what every request runs through.
 #[inline(never)]
-fn incoming_at_call_url(request: &mut Request) -> Option<Incoming> {
+fn incoming_at_call_url(request: &mut Request) -> Option<Option<Incoming>> {
     let header = request.header(CALL_HEADER)?;
     request.hide_header(CALL_HEADER);
-    Incoming::from_header(&header)
+    Some(Incoming::from_header(&header))
 }
 
 impl Runtime {
@@ -142,12 +145,12 @@ impl Runtime {
     }
 
     /// A call by another agent or by the worker.
-    pub(super) async fn call_from_code(&self, call: Incoming, request: Request, props: Option<String>) -> Response {
+    pub(super) async fn call_from_code(&self, call: Option<Incoming>, request: Request, props: Option<String>) -> Response {
         answer_to_code(self.outcome_for_code(call, request, props).await)
     }
 
-    async fn outcome_for_code(&self, call: Incoming, request: Request, props: Option<String>) -> Outcome {
-        let Incoming { method, trace } = call;
+    async fn outcome_for_code(&self, call: Option<Incoming>, request: Request, props: Option<String>) -> Outcome {
+        let Some(Incoming { method, trace }) = call else { return Err((Kind::NoSuchMethod, OTHER_VERSION.to_owned())) };
         let shell = self.shell();
         // Whoever waits at the end of the chain waits for a start that waits for this call.
         if !shell.started.get() && shell.learn_name() && trace.chain.contains(&shell.hop()) {
