@@ -59,8 +59,12 @@ pub trait Gateway {
     /// A response with a text, or without a body if it is empty.
     fn plain(&self, status: u16, text: &'static str) -> Self::Response;
 
-    /// Replaces one header of a response.
-    fn set_response_header(&self, response: &mut Self::Response, name: &str, value: &HeaderValue);
+    /// Replaces headers of a response. One that the platform does not take is left out.
+    fn with_response_headers<'h>(
+        &self,
+        response: Self::Response,
+        headers: &mut dyn Iterator<Item = (&'h str, &'h HeaderValue)>,
+    ) -> Self::Response;
 
     /// Sends `request` to an object.
     fn fetch(&self, target: &Target, request: Self::Request) -> LocalBoxFuture<'_, Result<Self::Response, HostError>>;
@@ -441,9 +445,14 @@ fn strip_internal_headers<G: Gateway>(gateway: &G, request: &mut G::Request) -> 
     Ok(())
 }
 
-fn with_headers<G: Gateway>(gateway: &G, mut response: G::Response, cors: &Cors) -> G::Response {
-    cors.each(|name, value| gateway.set_response_header(&mut response, name, value));
-    response
+fn with_headers<G: Gateway>(gateway: &G, response: G::Response, cors: &Cors) -> G::Response {
+    match cors {
+        Cors::Off => response,
+        Cors::AllowAll => {
+            gateway.with_response_headers(response, &mut cors::ALLOW_ALL.iter().map(|(name, value)| (*name, value)))
+        }
+        Cors::Headers(headers) => gateway.with_response_headers(response, &mut headers.iter()),
+    }
 }
 
 #[cfg(test)]
@@ -496,7 +505,13 @@ mod tests {
             text
         }
 
-        fn set_response_header(&self, _: &mut &'static str, _: &str, _: &HeaderValue) {}
+        fn with_response_headers<'h>(
+            &self,
+            response: &'static str,
+            _: &mut dyn Iterator<Item = (&'h str, &'h HeaderValue)>,
+        ) -> &'static str {
+            response
+        }
 
         fn fetch(&self, _: &Target, _: &'static str) -> LocalBoxFuture<'_, Result<&'static str, HostError>> {
             let left = self.failures.get();

@@ -94,9 +94,13 @@ impl Gateway for Worker<'_> {
         workerd::plain(status, text).map_or_else(|_| Response::builder().with_status(status).empty(), Into::into)
     }
 
-    fn set_response_header(&self, response: &mut Response, name: &str, value: &HeaderValue) {
-        let given = std::mem::replace(response, Response::builder().empty());
-        *response = workerd::with_response_header(given.into(), name, value).into();
+    fn with_response_headers<'h>(
+        &self,
+        response: Response,
+        headers: &mut dyn Iterator<Item = (&'h str, &'h HeaderValue)>,
+    ) -> Response {
+        // A copy, as headers of an object's response cannot be changed.
+        workerd::with_response_headers(response.into(), headers).into()
     }
 
     fn fetch(&self, target: &Target, request: Request) -> LocalBoxFuture<'_, Result<Response, HostError>> {

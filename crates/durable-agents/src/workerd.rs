@@ -17,7 +17,7 @@ mod sys;
 mod timer;
 mod worker;
 
-pub(crate) use body::{pieces, plain, with_header, with_response_header};
+pub(crate) use body::{pieces, plain, with_header, with_response_headers};
 pub(crate) use convert::{answer, bindings, host_error, namespace_stub};
 pub(crate) use host::{WorkerHost, fetch};
 pub use object::Object;

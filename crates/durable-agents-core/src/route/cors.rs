@@ -18,7 +18,7 @@ pub enum Cors {
     Headers(Headers),
 }
 
-static ALLOW_ALL: [(&str, HeaderValue); 4] = [
+pub(super) static ALLOW_ALL: [(&str, HeaderValue); 4] = [
     ("access-control-allow-origin", HeaderValue::from_static("*")),
     ("access-control-allow-methods", HeaderValue::from_static("GET, POST, HEAD, OPTIONS")),
     ("access-control-allow-headers", HeaderValue::from_static("*")),
@@ -28,14 +28,5 @@ static ALLOW_ALL: [(&str, HeaderValue); 4] = [
 impl Cors {
     pub(super) fn is_off(&self) -> bool {
         matches!(self, Self::Off)
-    }
-
-    /// Calls `each` with the name and the value of each header.
-    pub(super) fn each(&self, mut each: impl FnMut(&str, &HeaderValue)) {
-        match self {
-            Self::Off => {}
-            Self::AllowAll => ALLOW_ALL.iter().for_each(|(name, value)| each(name, value)),
-            Self::Headers(headers) => headers.iter().for_each(|(name, value)| each(name, value)),
-        }
     }
 }

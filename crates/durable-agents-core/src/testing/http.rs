@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::future::LocalBoxFuture;
 use futures::{SinkExt, StreamExt, stream};
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 
 use super::socket::Pipe;
 use super::world::{Slot, World, reset};
@@ -162,9 +162,13 @@ impl Gateway for Door {
         if text.is_empty() { Response::empty(status) } else { Response::text(text).with_status(status) }
     }
 
-    fn set_response_header(&self, response: &mut Response, name: &str, value: &HeaderValue) {
-        let name = HeaderName::from_bytes(name.as_bytes()).expect("it has been a header's name already");
-        response.headers.insert(name, value.clone());
+    fn with_response_headers<'h>(
+        &self,
+        mut response: Response,
+        headers: &mut dyn Iterator<Item = (&'h str, &'h HeaderValue)>,
+    ) -> Response {
+        headers.for_each(|(name, value)| response.headers.put(name.to_owned(), value.clone()));
+        response
     }
 
     fn fetch(&self, target: &Target, request: Request) -> LocalBoxFuture<'_, Result<Response, HostError>> {

@@ -49,9 +49,9 @@ pub(super) fn request_to_js(mut request: Request) -> Result<web_sys::Request, Ho
         for name in removed {
             names.extend([name, "\n"]);
         }
-        sys::changed(&source.request, &names, &head_of(set))
+        sys::changed(&source.request, &names, &head_of(set.iter()))
     } else {
-        let head = head_of(&request.headers());
+        let head = head_of(request.headers().iter());
         let body = request.take_body();
         body_to_js(body).and_then(|body| sys::request(request.method().as_str(), request.url().as_str(), &head, &body))
     };
@@ -81,7 +81,7 @@ pub(super) fn response_to_js(response: Response) -> Result<sys::Response, JsValu
     {
         return with_template(status, content_type, |template| glue::respond_like(template, text));
     }
-    let head = head_of(&headers);
+    let head = head_of(headers.iter());
     let body = match text {
         Some((_, text)) => JsValue::from_str(text),
         None => body_to_js(body)?,
@@ -142,14 +142,17 @@ pub(crate) fn with_header(
     value: Option<&HeaderValue>,
 ) -> Result<web_sys::Request, JsValue> {
     match value {
-        Some(value) => sys::changed(request, "", &[name, "\n", &text_of(value), "\n"].concat()),
+        Some(value) => sys::changed(request, "", &head_of(std::iter::once((name, value)))),
         None => sys::changed(request, &[name, "\n"].concat(), ""),
     }
 }
 
-/// The same of an answer; as it was if the platform refuses.
-pub(crate) fn with_response_header(response: web_sys::Response, name: &str, value: &HeaderValue) -> web_sys::Response {
-    sys::with_header(&response, name, &text_of(value)).unwrap_or(response)
+/// A copy of an answer with other headers; it takes over the body.
+pub(crate) fn with_response_headers<'h>(
+    response: web_sys::Response,
+    headers: impl Iterator<Item = (&'h str, &'h HeaderValue)>,
+) -> web_sys::Response {
+    sys::with_headers(&response, &head_of(headers)).unwrap_or(response)
 }
 
 struct JsRequest {
@@ -293,9 +296,9 @@ fn body_to_js(body: Body) -> Result<JsValue, JsValue> {
 }
 
 /// Names and values, each ended by a line feed, which neither can have.
-fn head_of(headers: &Headers) -> String {
+fn head_of<'h>(headers: impl Iterator<Item = (&'h str, &'h HeaderValue)>) -> String {
     let mut head = String::new();
-    for (name, value) in headers.iter() {
+    for (name, value) in headers {
         head.extend([name, "\n", &text_of(value), "\n"]);
     }
     head

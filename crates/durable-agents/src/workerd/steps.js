@@ -95,13 +95,15 @@ function fields(head) {
 /** An answer. */
 export const respond = (status, head, body) => new Response(body, { status, headers: fields(head) });
 
-/** An answer with one header replaced, or as it was if the platform refuses: a copy, which takes over its body. */
-export function with_header(response, name, value) {
+/** An answer with other headers, but for those that the platform refuses: a copy, which takes over its body. */
+export function with_headers(response, head) {
   const copy = new Response(response.body, response);
-  try {
-    copy.headers.set(name, value);
-  } catch {
-    // What the platform refuses is no header.
+  for (const [name, value] of fields(head)) {
+    try {
+      copy.headers.set(name, value);
+    } catch {
+      // What the platform refuses is no header.
+    }
   }
   return copy;
 }

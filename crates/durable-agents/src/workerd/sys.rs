@@ -225,7 +225,7 @@ extern "C" {
     pub(crate) fn respond(status: u16, head: &str, body: &JsValue) -> Result<Response, JsValue>;
 
     #[wasm_bindgen(catch)]
-    pub(crate) fn with_header(response: &web_sys::Response, name: &str, value: &str) -> Result<web_sys::Response, JsValue>;
+    pub(crate) fn with_headers(response: &web_sys::Response, head: &str) -> Result<web_sys::Response, JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(crate) fn request(method: &str, url: &str, head: &str, body: &JsValue) -> Result<web_sys::Request, JsValue>;
