@@ -69,10 +69,19 @@ impl Attachment {
         state: Option<&str>,
         meter: Option<&str>,
     ) -> Result<Vec<u8>, AttachmentError> {
-        let tags: Vec<String> = tags.as_slice().iter().map(|tag| json::quoted(tag)).collect();
-        let mut text = format!("[{},{serial},[{}],{},", flags.to_bits(), tags.join(","), json::quoted(uri));
-        text.extend([state.unwrap_or("null"), if state.is_some() { ",true" } else { ",false" }]);
-        text.extend(meter.map(|meter| [",", meter]).into_iter().flatten());
+        let mut text = format!("[{},{serial},[", flags.to_bits());
+        for (index, tag) in tags.as_slice().iter().enumerate() {
+            if index > 0 {
+                text.push(',');
+            }
+            json::push_quoted(&mut text, tag);
+        }
+        text.push_str("],");
+        json::push_quoted(&mut text, uri);
+        text.extend([",", state.unwrap_or("null"), if state.is_some() { ",true" } else { ",false" }]);
+        if let Some(meter) = meter {
+            text.extend([",", meter]);
+        }
         text.push(']');
         let bytes = text.into_bytes();
         if bytes.len() > MAX_ATTACHMENT_BYTES {

@@ -92,6 +92,7 @@ pub(crate) struct Method {
     pub(crate) serve: Serve,
     /// Runs it for a client that may call it.
     pub(crate) run: Serve,
+    /// Runs it for another agent or the worker. The same for all; known from here, it is there only if there is a method.
     pub(crate) run_for_code: ServeCode,
     row: usize,
 }

@@ -19,8 +19,8 @@ use crate::task::{DESTROY, RunOrigin, no_such_callback};
 /// How many jobs one alarm gives up; the next alarm is for the rest.
 const AT_ONCE: usize = 32;
 
-/// Where there are jobs, in which column each has its time in Unix seconds, and how the first is found that is due at such a time. A recurring schedule is none, unless it is the
-/// agent's end: whatever comes of it, it stays.
+/// Where there are jobs, in which column each has its time in Unix seconds, and how the first is found that is due at such a time.
+/// A recurring schedule is none, unless it is the agent's end: whatever comes of it, it stays.
 const JOBS: [(RunOrigin, &Table, &str, &str); 2] = [
     (
         RunOrigin::Schedule,

@@ -283,8 +283,7 @@ impl Runtime {
     async fn plan(&self, link: &Rc<Link>, request: &Rc<Request>) -> Result<Vec<Payload<'static>>> {
         // An id that cannot be a tag is refused before anyone has to look at it.
         Tags::new(link.id(), Vec::new())?;
-        let planned = Rc::clone(&self.entity).plan(Rc::clone(link), Rc::clone(request)).await?;
-        let Plan { readonly, no_protocol } = planned;
+        let Plan { readonly, no_protocol } = Rc::clone(&self.entity).plan(Rc::clone(link), Rc::clone(request)).await?;
         link.set_flags(Flags { readonly, no_protocol, ..link.flags() })?;
         if no_protocol {
             return Ok(Vec::new());

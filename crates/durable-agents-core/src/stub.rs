@@ -125,9 +125,7 @@ impl<B: Agent> AgentStub<B> {
     /// # Errors
     /// [`HostError`] if the platform could not deliver it or the object was reset. An answer with an error status is no error.
     pub async fn fetch(&self, mut request: Request) -> Result<Response, HostError> {
-        for name in INTERNAL_HEADERS {
-            request.hide_header(name);
-        }
+        request.hide_headers(&INTERNAL_HEADERS);
         self.send(request).await
     }
 

@@ -7,8 +7,8 @@ use serde_json::de::StrRead;
 
 /// Reads all of the text.
 ///
-/// As `serde_json` does, except that the members of a struct have names: it would also take an array, in whose place nobody writes one.
-/// What reads arrays was a fourth of what reads a struct. Structs within are read as `serde_json` reads them.
+/// As `serde_json` does, except that the members of a struct have names: it would also take an array, in whose place nobody writes one,
+/// and what reads that would be compiled for each type. Structs within are read as `serde_json` reads them.
 ///
 /// # Errors
 /// It is no JSON, or does not fit `T`.
