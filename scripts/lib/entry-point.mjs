@@ -26,15 +26,13 @@ const isDurableObject = ({ body }) => /^ {4}constructor\(\w+, \w+\) \{$/m.test(b
 
 /**
  * What wasm-bindgen wrote, with a quick guard for everybody, which objects ask once an event, long strings written at once, imports of
- * JavaScript and what takes a message without a function around them, and without classes that nobody can construct and nothing mentions.
+ * JavaScript and what takes a message without a function around them, without classes that nobody can construct and nothing mentions, and
+ * with what is called at once compiled at once.
  *
  * Much of the JavaScript is interpreted, and each function that it calls costs it a frame of the interpreter.
  */
 export function exposed(bindings) {
-  return [withNativeTag, withQuickGuard, withCatch, withLongStrings, withDirectImports, withUnguardedObjects, withoutUnused].reduce(
-    (text, change) => change(text),
-    bindings,
-  );
+  return CHANGES.reduce((text, change) => change(text), bindings);
 }
 
 /** Around each import, for engines without the tag of what JavaScript throws: two more functions and the list of their arguments a call. */
@@ -53,6 +51,11 @@ function withNativeTag(bindings) {
   if (/wrapError\(function|, arguments\); \}/.test(text)) throw new Error("wasm-bindgen has changed: imports are wrapped in another way");
   return text;
 }
+
+const INSTANCE = "\nlet __wbg_instance_id = 0;\n";
+
+/** What counts the instances of the wasm, for everybody. */
+const withInstance = (bindings) => changed(bindings, INSTANCE, INSTANCE.replace("let", "export let"));
 
 const GUARD = "\nfunction __wbg_call_guard() {\n";
 const MEMORY = "let cachedInt32ArrayMemory0 = null;";
@@ -118,6 +121,39 @@ function withLongStrings(bindings) {
   return bindings.includes(name) ? changed(bindings, name + isWhole, `${name}${isWhole} || arg.length > 384`) : bindings;
 }
 
+/** Functions that every first request calls. */
+const CALLED_AT_ONCE = [
+  "__wbg_get_imports",
+  "addToExternrefTable0",
+  "decodeText",
+  "getArrayJsValueFromWasm0",
+  "getArrayU8FromWasm0",
+  "getDataViewMemory0",
+  "getInt32ArrayMemory0",
+  "getStringFromWasm0",
+  "getUint8ArrayMemory0",
+  "isLikeNone",
+  "makeClosure",
+  "passStringToWasm0",
+];
+
+const DECLARED = new RegExp(`^function (${CALLED_AT_ONCE.join("|")})(\\([\\w, ]*\\) \\{\\n(?:.*\\n)*?\\})$`, "gm");
+
+/** V8 compiles functions in parentheses together with the script, and others when they are called, for which it reads them again. */
+const withEagerFunctions = (bindings) => bindings.replace(DECLARED, "const $1 = (function$2);");
+
+const CHANGES = [
+  withNativeTag,
+  withInstance,
+  withQuickGuard,
+  withCatch,
+  withLongStrings,
+  withDirectImports,
+  withUnguardedObjects,
+  withoutUnused,
+  withEagerFunctions,
+];
+
 function changed(bindings, from, to) {
   if (!bindings.includes(from)) throw new Error(`wasm-bindgen has changed: there is no ${JSON.stringify(from)}`);
   return bindings.replace(from, to);
@@ -160,9 +196,9 @@ export function entryPoint(bindings) {
     'import { WorkerEntrypoint } from "cloudflare:workers";',
     'import * as wasm from "./index.js";',
     'import { durableObject } from "./snippets/durable-object.js";',
-    ...(glue ? [`import * as glue from "${glue}";`] : []),
+    ...(glue ? [`import { own, take } from "${glue}";`] : []),
     ofWorker,
-    ...objects.map((name) => `export const ${name} = durableObject(wasm.${name}, "${name}"${glue ? ", glue" : ""});`),
+    ...objects.map((name) => `export const ${name} = durableObject(wasm.${name}, "${name}"${glue ? ", own, take" : ""});`),
     "",
   ].join("\n");
 }

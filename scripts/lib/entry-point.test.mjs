@@ -13,8 +13,8 @@ test("events and objects are exported, what is internal is not", () => {
 test("objects of the framework take their messages by its own JavaScript", () => {
   const glue = "./snippets/durable-agents-0123456789abcdef/src/workerd/glue.js";
   const text = entryPoint(`import { lend, take } from '${glue}'\n${CLASS}`);
-  assert.match(text, new RegExp(`^import \\* as glue from "${glue.replaceAll(".", "\\.")}";$`, "m"));
-  assert.match(text, /^export const Counter = durableObject\(wasm\.Counter, "Counter", glue\);$/m);
+  assert.match(text, new RegExp(`^import \\{ own, take \\} from "${glue.replaceAll(".", "\\.")}";$`, "m"));
+  assert.match(text, /^export const Counter = durableObject\(wasm\.Counter, "Counter", own, take\);$/m);
 });
 
 test("an event that wasm-bindgen had to call otherwise is exported under its own name", () => {
@@ -22,14 +22,20 @@ test("an event that wasm-bindgen had to call otherwise is exported under its own
   assert.match(text, /^export default \{ fetch: wasm\.fetch \};$/m);
 });
 
-const MEMORY = "let cachedInt32ArrayMemory0 = null;\n";
-const GUARD = "\nfunction __wbg_call_guard() {\n    look();\n}\n";
+const INSTANCE = "\nlet __wbg_instance_id = 0;\n";
+const MEMORY = `${INSTANCE}let cachedInt32ArrayMemory0 = null;\n`;
+const GUARD = `${INSTANCE}\nfunction __wbg_call_guard() {\n    look();\n}\n`;
 
 test("the guard is there for everybody, and begins with a quick look", () => {
   const text = exposed(GUARD + MEMORY);
   assert.match(text, /^export function __wbg_call_guard\(\) \{\n {4}if \(.*cachedInt32ArrayMemory0.* === 0 && .*\) return;\n {4}look\(\);$/m);
   assert.throws(() => exposed(MEMORY), /there is no .*__wbg_call_guard/);
   assert.throws(() => exposed(GUARD), /there is no .*cachedInt32ArrayMemory0/);
+});
+
+test("the number of the wasm instance is there for everybody", () => {
+  assert.match(exposed(GUARD + MEMORY), /^export let __wbg_instance_id = 0;$/m);
+  assert.throws(() => exposed((GUARD + MEMORY).replaceAll(INSTANCE, "\n")), /there is no .*__wbg_instance_id/);
 });
 
 test("the quick look finds a trapped instance, grown memory and a scheduled restart", () => {
@@ -89,6 +95,13 @@ test("imports are not wrapped for engines without the tag of what JavaScript thr
   assert.match(text, /^ {8}__wbg_now: function\(\) \{\n.*\n {8}\},\n {8}__wbindgen_jstag: WebAssembly\.JSTag,$/m);
   assert.doesNotMatch(text, /const __wbindgen_jstag_polyfill/);
   assert.throws(() => exposed(wrapped(" ,")), /imports are wrapped in another way/);
+});
+
+test("what every first request calls is compiled with the script, and nothing else is", () => {
+  const helper = (name) => `function ${name}(arg0, len) {\n    if (len) {\n        return arg0;\n    }\n}\n`;
+  const text = exposed(`${helper("isLikeNone")}${helper("debugString")}function decodeText(ptr) {\n    return ptr;\n}\n${GUARD}${MEMORY}`);
+  const isLikeNone = "const isLikeNone = (function(arg0, len) {\n    if (len) {\n        return arg0;\n    }\n});\n";
+  assert.ok(text.startsWith(`${isLikeNone}${helper("debugString")}const decodeText = (function(ptr) {\n    return ptr;\n});\n`), text);
 });
 
 test("methods of objects leave the guard to whoever calls them, and those of other classes do not", () => {

@@ -18,27 +18,45 @@ use futures::task::AtomicWaker;
 pub fn begin<W: Future + Unpin + 'static>(mut work: W) -> Result<W::Output, LocalBoxFuture<'static, W::Output>> {
     // Nobody polls the work again before there is a task for it, so a wake-up until then is kept for that task. Futures that
     // remember the first waker they saw, which is against the rules and found in the wild (`worker::Delay`), go on working.
-    let (relay, waker) = UNUSED.take().unwrap_or_else(|| {
-        let relay = Arc::new(Relay::default());
-        (Arc::clone(&relay), Waker::from(relay))
-    });
+    let (relay, waker) = take_relay();
     if let Poll::Ready(result) = work.poll_unpin(&mut Context::from_waker(&waker)) {
-        // Nobody has kept the waker, so it is as good as new.
-        if Arc::strong_count(&relay) == 2 {
-            UNUSED.set(Some((relay, waker)));
-        }
+        give_back(relay, waker);
         return Ok(result);
     }
-    Err(poll_fn(move |cx| {
+    Err(rest(relay, work))
+}
+
+// Not a part of what an event runs through that does not wait.
+#[inline(never)]
+fn rest<W: Future + Unpin + 'static>(relay: Arc<Relay>, mut work: W) -> LocalBoxFuture<'static, W::Output> {
+    poll_fn(move |cx| {
         relay.0.register(cx.waker());
         work.poll_unpin(cx)
     })
-    .boxed_local())
+    .boxed_local()
 }
 
 thread_local! {
     /// A relay for the next event: most never wait, and leave it to the one after.
     static UNUSED: Cell<Option<(Arc<Relay>, Waker)>> = const { Cell::new(None) };
+}
+
+// These two are the same for all kinds of work.
+
+#[inline(never)]
+fn take_relay() -> (Arc<Relay>, Waker) {
+    UNUSED.take().unwrap_or_else(|| {
+        let relay = Arc::new(Relay::default());
+        (Arc::clone(&relay), Waker::from(relay))
+    })
+}
+
+#[inline(never)]
+fn give_back(relay: Arc<Relay>, waker: Waker) {
+    // Nobody has kept the waker, so it is as good as new.
+    if Arc::strong_count(&relay) == 2 {
+        UNUSED.set(Some((relay, waker)));
+    }
 }
 
 /// Hands a wake-up on to whoever polls now.

@@ -214,7 +214,7 @@ pub enum SqlValue {
 /// Rows of a query.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
-    /// Names of the columns, in order.
+    /// Names of the columns, in order. Where there is no row, they may be missing.
     pub columns: Vec<String>,
     /// One vector a row, as long as `columns`.
     pub rows: Vec<Vec<SqlValue>>,

@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::json;
+use crate::stub::PROPS;
 
 mod form;
 mod headers;
@@ -191,6 +192,20 @@ pub trait RequestSource {
     fn form_data(&mut self) -> LocalBoxFuture<'static, Result<FormData, BodyError>>;
     /// The adapter's own form of the request.
     fn as_any(&self) -> &dyn std::any::Any;
+
+    /// Whether this asks for a WebSocket; see [`Request::is_upgrade`]. For adapters that know without a look at the headers.
+    fn is_upgrade(&self) -> bool {
+        self.header(UPGRADE).is_some_and(|value| asks_for_websocket(&value))
+    }
+
+    /// The header with props for a start. For adapters that know without a look at the headers that there are none.
+    fn props(&self) -> Option<String> {
+        self.header(PROPS)
+    }
+}
+
+fn asks_for_websocket(upgrade: &str) -> bool {
+    upgrade.eq_ignore_ascii_case("websocket")
 }
 
 /// A request, as it came from outside or as it goes to another agent.
@@ -211,6 +226,11 @@ struct Parts {
 }
 
 impl Parts {
+    /// Whether there is more to headers than what the source holds.
+    fn is_changed(&self) -> bool {
+        !self.set.is_empty() || !self.hidden.is_empty() || !self.removed.is_empty()
+    }
+
     fn removed_names(&self) -> impl Iterator<Item = &str> {
         self.hidden.iter().copied().chain(self.removed.iter().map(|name| &**name))
     }
@@ -309,13 +329,10 @@ impl Request {
 
     /// Takes headers away that every request may have.
     pub(crate) fn hide_headers(&mut self, names: &'static [&'static str]) {
-        if self.parts.hidden.is_empty() {
-            self.parts.hidden = names;
-            if !self.parts.set.is_empty() {
-                names.iter().for_each(|name| self.parts.set.remove(name));
-            }
-        } else {
+        if self.parts.is_changed() {
             names.iter().for_each(|name| self.hide_header(*name));
+        } else {
+            self.parts.hidden = names;
         }
     }
 
@@ -331,7 +348,15 @@ impl Request {
 
     /// Whether this asks for a WebSocket: an `Upgrade` header of `websocket`, in any case.
     pub fn is_upgrade(&self) -> bool {
-        self.header(UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+        if !self.parts.is_changed() {
+            return self.parts.source.is_upgrade();
+        }
+        self.header(UPGRADE).is_some_and(|value| asks_for_websocket(&value))
+    }
+
+    /// The header with props for a start.
+    pub(crate) fn props(&self) -> Option<String> {
+        if self.parts.is_changed() { self.header(PROPS) } else { self.parts.source.props() }
     }
 
     /// The body. Empty from the second call on.
@@ -455,9 +480,8 @@ impl Response {
     }
 
     fn of(content_type: &'static str, body: impl Into<Body>) -> Self {
-        let mut response = Self { body: body.into(), ..Self::default() };
-        response.headers.put(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        response
+        let headers = Headers::of(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        Self { headers, body: body.into(), ..Self::default() }
     }
 }
 
@@ -479,7 +503,10 @@ impl From<Response> for http::Response<Body> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::stub::PROPS_HEADER;
 
     /// As a request comes from outside, with these headers.
     struct Outside(Headers);
@@ -525,9 +552,31 @@ mod tests {
         request.set_header(header::HOST, ONE);
         assert_eq!(seen(&request), [false, true, false, true]);
         let (set, removed) = request.header_changes();
-        assert_eq!(
-            (set.keys().collect::<Vec<_>>(), removed.collect::<Vec<_>>()),
-            (vec!["host"], vec!["cookie", "host", "range"])
-        );
+        assert_eq!(set.keys().collect::<Vec<_>>(), ["host"]);
+        assert_eq!(removed.collect::<BTreeSet<_>>(), BTreeSet::from(["cookie", "host", "range"]));
+    }
+
+    #[test]
+    fn upgrade_and_props_are_what_the_headers_are_after_all_changes() {
+        let outside = || {
+            let fields = [(header::UPGRADE, HeaderValue::from_static("WebSocket")), (PROPS_HEADER, ONE)];
+            Request::from_source(Method::GET, Url::parse("/"), Box::new(Outside(Headers::from_iter(fields))))
+        };
+        let seen = |request: &Request| (request.is_upgrade(), request.props().is_some());
+        assert_eq!(seen(&outside()), (true, true));
+
+        let mut hidden = outside();
+        hidden.hide_headers(&["upgrade", PROPS]);
+        assert_eq!(seen(&hidden), (false, false));
+
+        let mut removed = outside();
+        removed.remove_header(header::UPGRADE);
+        assert_eq!(seen(&removed), (false, true));
+
+        let mut made = Request::get("/");
+        assert_eq!(seen(&made), (false, false));
+        made.set_header(header::UPGRADE, HeaderValue::from_static("websocket"));
+        made.set_header(PROPS_HEADER, ONE);
+        assert_eq!(seen(&made), (true, true));
     }
 }

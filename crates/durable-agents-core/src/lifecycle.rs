@@ -2,8 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::task::{Poll, Waker};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
 use crate::agent::Close;
 use crate::message::Message;
@@ -23,23 +23,39 @@ impl Gate {
     }
 
     /// Waits for one's turn, which lasts until the returned value is dropped.
-    pub(crate) async fn enter(&self) -> Turn<'_> {
+    // No `async fn`, whose code would be a part of whatever waits for it.
+    pub(crate) fn enter(&self) -> Entering<'_> {
         let ticket = self.next_ticket.get();
         self.next_ticket.set(ticket.wrapping_add(1));
         self.queue.borrow_mut().push((ticket, None));
-        let turn = Turn { gate: self, ticket };
-        poll_fn(|cx| {
-            let mut queue = self.queue.borrow_mut();
-            if queue.first().is_some_and(|(first, _)| *first == ticket) {
-                return Poll::Ready(());
-            }
-            if let Some((_, waker)) = queue.iter_mut().find(|(waiting, _)| *waiting == ticket) {
-                *waker = Some(cx.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await;
-        turn
+        Entering(Some(Turn { gate: self, ticket }))
+    }
+
+    /// Whether it is the turn of `ticket`; otherwise `waker` is told when it is.
+    fn is_turn(&self, ticket: u64, waker: &Waker) -> bool {
+        let mut queue = self.queue.borrow_mut();
+        if queue.first().is_some_and(|(first, _)| *first == ticket) {
+            return true;
+        }
+        if let Some((_, kept)) = queue.iter_mut().find(|(waiting, _)| *waiting == ticket) {
+            *kept = Some(waker.clone());
+        }
+        false
+    }
+}
+
+/// A place in the queue whose turn has not come.
+#[derive(Debug)]
+pub(crate) struct Entering<'a>(Option<Turn<'a>>);
+
+impl<'a> Future for Entering<'a> {
+    type Output = Turn<'a>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Turn<'a>> {
+        match self.0.take_if(|turn| turn.gate.is_turn(turn.ticket, cx.waker())) {
+            Some(turn) => Poll::Ready(turn),
+            None => Poll::Pending,
+        }
     }
 }
 
@@ -122,7 +138,6 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
-    use std::task::Context;
 
     use futures::task::noop_waker_ref;
 

@@ -6,6 +6,7 @@ pub(crate) use calls::{Serve, ServeCode};
 
 use std::rc::Rc;
 
+use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 
 use crate::agent::{Agent, Close};
@@ -24,7 +25,7 @@ use crate::route::kebab;
 use crate::rpc::{CallError, Incoming, StreamError, Trace};
 use crate::shell::Shell;
 use crate::sql::SqlError;
-use crate::stub::{INTERNAL_HEADERS, PROPS};
+use crate::stub::INTERNAL_HEADERS;
 use crate::tags::{TagError, Tags};
 use crate::task::TaskError;
 use crate::wire::client::ClientFrame;
@@ -56,6 +57,11 @@ impl Runtime {
         Self { entity: Rc::new(Instance::<A>::new(host)) }
     }
 
+    /// Whether the agent has started, so that no request has to bring it props. For adapters.
+    pub fn has_started(&self) -> bool {
+        self.shell().started.get()
+    }
+
     /// An HTTP request, with the socket to accept if it is an upgrade.
     ///
     /// # Errors
@@ -68,12 +74,19 @@ impl Runtime {
         let call = calls::incoming(&mut request);
         // Props are for the start, and nobody else is to see them.
         let is_open = self.is_open();
-        let props = if is_open { None } else { request.header(PROPS) };
+        let props = if is_open { None } else { request.props() };
         request.hide_headers(&INTERNAL_HEADERS);
         let upgrade = upgrade.filter(|_| request.is_upgrade());
         if call.is_some() || upgrade.is_some() || !is_open {
             return begin(self.clone().fetch_by_and_by(request, call, upgrade, props));
         }
+        self.ask(request)
+    }
+
+    /// Asks an agent that has started.
+    // Not a part of what the first request runs through, all of which has to be compiled before its answer.
+    #[inline(never)]
+    fn ask(&self, request: Request) -> Result<Reply, LocalBoxFuture<'static, Reply>> {
         match begin(Rc::clone(&self.entity).on_request(request)) {
             Ok(outcome) => Ok(self.reply(outcome)),
             Err(rest) => {
@@ -194,22 +207,19 @@ impl Runtime {
                 "the object does not know its name: reach it by a name of at most 1024 bytes, not by an id made otherwise"
             ));
         }
-        self.wake().await?;
-        Rc::clone(&self.entity).create()?;
-        self.shell().background.set_starting(true);
-        let started = Rc::clone(&self.entity).on_start(props, trace).await;
-        self.shell().background.set_starting(false);
-        started
-    }
-
-    /// Looks after what earlier wakes have left behind: an end that was interrupted, and background work without an alarm.
-    async fn wake(&self) -> Result<()> {
+        // What earlier wakes have left behind: an end that was interrupted, and background work without an alarm.
         let shell = self.shell();
         shell.background.tables.look_once(shell.host.store())?;
         if destroy::is_pending(shell) {
-            destroy::finish(shell).await?;
+            // In a box, as it is rare: what every start runs through has to be compiled before the first answer.
+            destroy::finish(shell).boxed_local().await?;
         }
-        Ok(shell.arm_on_wake()?)
+        shell.arm_on_wake()?;
+        Rc::clone(&self.entity).create()?;
+        shell.background.set_starting(true);
+        let started = Rc::clone(&self.entity).on_start(props, trace).await;
+        shell.background.set_starting(false);
+        started
     }
 
     fn reply(&self, outcome: Result<Response>) -> Reply {

@@ -3,7 +3,6 @@
 use std::cell::OnceCell;
 use std::fmt::Display;
 
-use durable_agents_core::INTERNAL_HEADERS;
 use durable_agents_core::host::{HostError, Level};
 use durable_agents_core::http::Url;
 use durable_agents_core::route::{Route, route_again};
@@ -32,9 +31,18 @@ where
 {
     workerd::install_hook();
     let (request, env): (web_sys::Request, Env) = (request.unchecked_into(), env.unchecked_into());
-    if let Some(promise) = hand_over(&request, &env, options) {
-        return promise.into();
+    match hand_over(&request, &env, options) {
+        Some(promise) => promise.into(),
+        None => route(request, env, context, options, otherwise),
     }
+}
+
+// Not a part of what most requests run through.
+#[inline(never)]
+fn route<F>(request: web_sys::Request, env: Env, context: JsValue, options: Options, otherwise: F) -> JsValue
+where
+    F: FnOnce(Request, Env, Context) -> LocalBoxFuture<'static, Outcome> + 'static,
+{
     answer(Box::pin(async move {
         let request = Request::from(request);
         let routed = route_agent_request(&request, &env, &options(&env)).await;
@@ -79,7 +87,7 @@ fn hand_over(request: &web_sys::Request, env: &Env, options: Options) -> Option<
 
 type Again = Closure<dyn Fn(JsValue, JsValue, JsValue, String, String) -> JsValue>;
 
-/// Tells JavaScript, once, what every hand-over needs: the names of internal headers, and what to do after a failure.
+/// Tells JavaScript, once, what to do after a hand-over that failed.
 fn prepare(options: Options) {
     thread_local! {
         static AGAIN: OnceCell<Again> = const { OnceCell::new() };
@@ -91,7 +99,7 @@ fn prepare(options: Options) {
                 go_on(error, spare, env, Route { binding, name }, options)
             });
             // If this fails, nothing is handed over.
-            drop(glue::prepare(&INTERNAL_HEADERS.join("\n"), again.as_ref()));
+            drop(glue::prepare(again.as_ref()));
             again
         });
     });
@@ -108,4 +116,17 @@ fn go_on(error: JsValue, spare: JsValue, env: JsValue, route: Route, options: Op
         let env: Env = env.unchecked_into();
         outcome(route_again(&Worker { env: env.as_ref() }, request, &route, &options(&env), error).await)
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use durable_agents_core::INTERNAL_HEADERS;
+
+    #[test]
+    fn javascript_knows_the_internal_headers_in_their_order() {
+        let script = include_str!("workerd/glue.js");
+        let list = script.split_once("const INTERNAL = [").and_then(|(_, rest)| rest.split_once(']')).expect("it has a list").0;
+        let names: Vec<_> = list.split('"').skip(1).step_by(2).collect();
+        assert_eq!(names, INTERNAL_HEADERS);
+    }
 }

@@ -4,18 +4,15 @@ import * as wasm from "../index.js";
 // Stacks of wasm are deep.
 Error.stackTraceLimit = 100;
 
-/** `instanceId` counts the wasm instances of this isolate. */
-const isolate = wasm.__worker_init_state();
-
 /** Answers of `__receive`, as in `object.rs` of the framework: handled; the rest is to be fetched. Otherwise the socket has to be shown. */
 const DONE = 0;
 const WAITS = 1;
 
 /**
- * The class that the platform constructs for the class `Rust` of the wasm, which is exported as `name`. `glue` is the framework's own
- * JavaScript, if there is a framework.
+ * The class that the platform constructs for the class `Rust` of the wasm, which is exported as `name`. `own` and `take` are of the
+ * framework's own JavaScript, if there is a framework.
  */
-export function durableObject(Rust, name, glue) {
+export function durableObject(Rust, name, own, take) {
   class Durable {
     #state;
     #env;
@@ -38,7 +35,7 @@ export function durableObject(Rust, name, glue) {
       durable.object = object;
       durable.receive = object.__receive;
       durable.pointer = object.__wbg_ptr;
-      durable.instanceId = isolate.instanceId;
+      durable.instanceId = wasm.__wbg_instance_id;
     }
   }
 
@@ -47,7 +44,7 @@ export function durableObject(Rust, name, glue) {
   /** The object in the wasm instance that runs now, made anew if that is not the one of the event before. */
   function here(durable) {
     wasm.__wbg_call_guard(); // replaces an instance that has trapped
-    if (durable.instanceId !== isolate.instanceId) renew(durable);
+    if (durable.instanceId !== wasm.__wbg_instance_id) renew(durable);
     return durable.object;
   }
 
@@ -64,13 +61,12 @@ export function durableObject(Rust, name, glue) {
           };
   }
   // Most messages need neither themselves nor their socket as a value in the wasm.
-  if (glue && "__receive" in Rust.prototype) {
-    const { own, take } = glue;
+  if (own && "__receive" in Rust.prototype) {
     own(name);
     handlers.webSocketMessage = function (socket, message) {
       // As in `here`, without a call of it.
       wasm.__wbg_call_guard();
-      if (this.instanceId !== isolate.instanceId) renew(this);
+      if (this.instanceId !== wasm.__wbg_instance_id) renew(this);
       const taken = take(message);
       let answer;
       try {

@@ -44,6 +44,11 @@ impl Headers {
         Self { fields: Vec::with_capacity(count) }
     }
 
+    /// One field; the name in lower case and fit for a header.
+    pub(super) fn of(name: &'static str, value: HeaderValue) -> Self {
+        Self { fields: vec![(name.into(), value)] }
+    }
+
     /// How many fields there are.
     pub fn len(&self) -> usize {
         self.fields.len()

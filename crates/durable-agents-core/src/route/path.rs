@@ -104,21 +104,22 @@ fn split(path: &str) -> (&str, &str) {
 pub fn kebab(name: &str) -> String {
     let has = |is_wanted: fn(&u8) -> bool| name.as_bytes().iter().any(is_wanted);
     let is_loud = has(u8::is_ascii_uppercase) && !has(u8::is_ascii_lowercase);
-    let mut kebab = String::with_capacity(name.len() + 4);
+    let mut kebab = Vec::with_capacity(name.len() + 4);
     // A dash at the beginning and one at the end are dropped.
-    for (place, letter) in name.char_indices() {
-        if !is_loud && place == 0 && letter == '-' {
+    for (place, letter) in name.bytes().enumerate() {
+        if !is_loud && place == 0 && letter == b'-' {
             continue;
         }
         if !is_loud && place > 0 && letter.is_ascii_uppercase() {
-            kebab.push('-');
+            kebab.push(b'-');
         }
-        kebab.push(if letter == '_' { '-' } else { letter.to_ascii_lowercase() });
+        kebab.push(if letter == b'_' { b'-' } else { letter.to_ascii_lowercase() });
     }
-    if !is_loud && kebab.ends_with('-') {
+    if !is_loud && kebab.last() == Some(&b'-') {
         kebab.pop();
     }
-    kebab
+    // Bytes of other letters are as they were.
+    String::from_utf8(kebab).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use super::cells::Cells;
 use super::lazy;
-use crate::host::{HostError, SqlValue, Store};
+use crate::host::{HostError, Rows, SqlValue, Store};
 
 /// One table.
 pub(crate) struct Table {
@@ -112,16 +112,8 @@ impl Tables {
     /// Asks the database once for all of them, and brings older ones up to date.
     pub(crate) fn look(&self, store: &dyn Store) -> Result<(), HostError> {
         let found = store.run("SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name GLOB 'cf_agents_*'", &[])?;
-        let mut bits = LOOKED;
-        for row in found.rows {
-            let mut cells = Cells::new(row);
-            let (name, sql) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
-            if let Some(table) = ALL.iter().find(|table| table.name == name) {
-                table.update(store, &sql)?;
-                bits |= table.bit;
-            }
-        }
-        self.0.set(bits);
+        let known = if found.rows.is_empty() { 0 } else { update_all(store, found)? };
+        self.0.set(LOOKED | known);
         Ok(())
     }
 
@@ -179,10 +171,24 @@ impl Tables {
     }
 }
 
+/// Brings the tables that were found up to date: the bits of those that are ours.
+// Not a part of what every start runs through, which has to be compiled before the first answer.
+#[inline(never)]
+fn update_all(store: &dyn Store, found: Rows) -> Result<u8, HostError> {
+    let mut bits = 0;
+    for row in found.rows {
+        let mut cells = Cells::new(row);
+        let (name, sql) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
+        if let Some(table) = ALL.iter().find(|table| table.name == name) {
+            table.update(store, &sql)?;
+            bits |= table.bit;
+        }
+    }
+    Ok(bits)
+}
+
 impl Table {
     /// `sql` is how the database says the table was made; it contains columns that were added later.
-    // Not a part of what every start runs through, which has to be compiled before the first answer.
-    #[inline(never)]
     fn update(&self, store: &dyn Store, sql: &str) -> Result<(), HostError> {
         let name = self.name;
         for (column, declaration) in self.added {

@@ -1,9 +1,11 @@
 //! Requests, responses and their bodies.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 
 use bytes::Bytes;
+use durable_agents_core::INTERNAL_HEADERS;
 use durable_agents_core::host::HostError;
 use durable_agents_core::http::{
     Body, BodyError, FormData, FormField, HeaderValue, Headers, MAX_COLLECTED_BYTES, Method, Request, RequestSource, Response,
@@ -16,7 +18,7 @@ use js_sys::{ArrayBuffer, Promise, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys;
 
-use super::convert::{bytes_of, host_error, message_of};
+use super::convert::{bytes_of, host_error, lines, message_of};
 use super::glue::{self, Head, Known};
 use super::outgoing::stream_to_js;
 use super::sys;
@@ -29,15 +31,21 @@ const CONTENT_LENGTH: &str = "content-length";
 /// Longest body that is looked at for being text.
 const MAX_SHORT_BYTES: usize = 16 * 1024;
 
-/// A request from the platform. Its headers and body stay there until somebody asks.
-pub(super) fn request_from_js(request: web_sys::Request) -> Request {
-    let unknown = || Head { url: Url::parse(&request.url()), method: Known::Unusual, upgrade: Known::Unusual };
-    let Head { url, method, upgrade } = glue::head(&request).unwrap_or_else(unknown);
+/// A request from the platform; one that `starts` an agent may have props. Its headers and body stay there until somebody asks.
+pub(super) fn request_from_js(request: web_sys::Request, starts: bool) -> Request {
+    let Head { url, method, upgrade, has_no_props } = glue::head(&request, starts).unwrap_or_else(|| Head::unknown(&request));
     let method = match method {
         Known::Usual(method) => method,
-        Known::Unusual => Method::from_bytes(request.method().as_bytes()).unwrap_or_default(),
+        Known::Unusual => unusual_method(&request),
     };
-    Request::from_source(method, url, Box::new(JsRequest { request, headers: OnceCell::new(), upgrade, taken: false }))
+    let source = JsRequest { request, headers: OnceCell::new(), upgrade, has_no_props, taken: false };
+    Request::from_source(method, url, Box::new(source))
+}
+
+#[cold]
+#[inline(never)]
+fn unusual_method(request: &web_sys::Request) -> Method {
+    Method::from_bytes(request.method().as_bytes()).unwrap_or_default()
 }
 
 /// A request for another object: the platform's own, if this is one, so that its body never comes through here.
@@ -75,18 +83,21 @@ pub(super) fn response_from_js(response: web_sys::Response) -> Response {
 pub(super) fn response_to_js(response: Response) -> Result<sys::Response, JsValue> {
     let Response { status, headers, body } = response;
     // Given a string, the platform makes up a content type where there is none.
-    let text = headers.get("content-type").zip(short_text(&body));
-    if let Some((content_type, text)) = text
-        && headers.len() == 1
-    {
-        return with_template(status, content_type, |template| glue::respond_like(template, text));
+    match headers.get("content-type").zip(short_text(&body)) {
+        Some((content_type, text)) if headers.len() == 1 => respond_text(status, content_type, &headers, text),
+        Some((_, text)) => respond(status, &headers, &JsValue::from_str(text)),
+        None => respond_otherwise(status, &headers, body),
     }
-    let head = head_of(headers.iter());
-    let body = match text {
-        Some((_, text)) => JsValue::from_str(text),
-        None => body_to_js(body)?,
-    };
-    sys::respond(status.as_u16(), &head, &body)
+}
+
+fn respond(status: StatusCode, headers: &Headers, body: &JsValue) -> Result<sys::Response, JsValue> {
+    sys::respond(status.as_u16(), &head_of(headers.iter()), body)
+}
+
+// Not a part of what every answer runs through.
+#[inline(never)]
+fn respond_otherwise(status: StatusCode, headers: &Headers, body: Body) -> Result<sys::Response, JsValue> {
+    respond(status, headers, &body_to_js(body)?)
 }
 
 /// A body that is quicker as a string than as bytes.
@@ -101,28 +112,32 @@ fn short_text(body: &Body) -> Option<&str> {
 const MAX_TEMPLATES: usize = 16;
 const MAX_CONTENT_TYPE_BYTES: usize = 256;
 
-/// Calls `respond` with an answer that has that status and content type and no body, made once for all answers like it.
-fn with_template<T>(
+/// An answer with a content type and no other header. From the second one like it on, it is made after a template.
+fn respond_text(
     status: StatusCode,
     content_type: &HeaderValue,
-    respond: impl FnOnce(&sys::Response) -> Result<T, JsValue>,
-) -> Result<T, JsValue> {
+    headers: &Headers,
+    text: &str,
+) -> Result<sys::Response, JsValue> {
+    // One that has no template yet has been answered once.
+    type Known = (StatusCode, HeaderValue, Option<sys::Response>);
     thread_local! {
-        static TEMPLATES: RefCell<Vec<(StatusCode, HeaderValue, sys::Response)>> = const { RefCell::new(Vec::new()) };
+        static TEMPLATES: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
     }
     TEMPLATES.with_borrow_mut(|templates| {
-        let known = templates.iter().find(|(its_status, its_type, _)| *its_status == status && its_type == content_type);
+        let known = templates.iter_mut().find(|(its_status, its_type, _)| *its_status == status && its_type == content_type);
         if let Some((.., template)) = known {
-            return respond(template);
+            let template = match template {
+                Some(template) => template,
+                None => template.insert(respond(status, headers, &JsValue::NULL)?),
+            };
+            return glue::respond_like(template, text);
         }
-        let head = ["content-type\n", &text_of(content_type), "\n"].concat();
-        let template = sys::respond(status.as_u16(), &head, &JsValue::NULL)?;
-        let response = respond(&template);
         if content_type.len() <= MAX_CONTENT_TYPE_BYTES {
             templates.truncate(MAX_TEMPLATES - 1);
-            templates.push((status, content_type.clone(), template));
+            templates.push((status, content_type.clone(), None));
         }
-        response
+        respond(status, headers, &JsValue::from_str(text))
     })
 }
 
@@ -160,12 +175,19 @@ struct JsRequest {
     headers: OnceCell<web_sys::Headers>,
     // The header that every request is asked for.
     upgrade: Known<Option<&'static str>>,
+    has_no_props: bool,
     taken: bool,
 }
 
 impl JsRequest {
     fn headers(&self) -> &web_sys::Headers {
         self.headers.get_or_init(|| self.request.headers())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn has_unusual_upgrade(&self) -> bool {
+        self.headers().get("upgrade").ok().flatten().is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
     }
 
     fn length(&self) -> Option<String> {
@@ -210,6 +232,18 @@ impl RequestSource for JsRequest {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    fn is_upgrade(&self) -> bool {
+        match self.upgrade {
+            Known::Usual(upgrade) => upgrade.is_some(),
+            Known::Unusual => self.has_unusual_upgrade(),
+        }
+    }
+
+    fn props(&self) -> Option<String> {
+        let [props, ..] = INTERNAL_HEADERS;
+        if self.has_no_props { None } else { self.header(props) }
     }
 }
 
@@ -297,9 +331,11 @@ fn body_to_js(body: Body) -> Result<JsValue, JsValue> {
 
 /// Names and values, each ended by a line feed, which neither can have.
 fn head_of<'h>(headers: impl Iterator<Item = (&'h str, &'h HeaderValue)>) -> String {
-    let mut head = String::new();
+    let mut head = String::with_capacity(64);
     for (name, value) in headers {
-        head.extend([name, "\n", &text_of(value), "\n"]);
+        for part in [name, "\n", &text_of(value), "\n"] {
+            head.push_str(part);
+        }
     }
     head
 }
@@ -308,7 +344,7 @@ fn head_of<'h>(headers: impl Iterator<Item = (&'h str, &'h HeaderValue)>) -> Str
 fn headers_of(message: &JsValue) -> Headers {
     let head = sys::head_of(message).unwrap_or_default();
     let mut headers = Headers::new();
-    let mut lines = head.split('\n');
+    let mut lines = lines(&head);
     while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             headers.append_platform(name, value);
@@ -318,9 +354,15 @@ fn headers_of(message: &JsValue) -> Headers {
 }
 
 /// The value as the platform takes it; bytes that are no UTF-8 as ISO 8859-1, which is what they were meant to be.
-fn text_of(value: &HeaderValue) -> String {
+fn text_of(value: &HeaderValue) -> Cow<'_, str> {
     match str::from_utf8(value.as_bytes()) {
-        Ok(text) => text.to_owned(),
-        Err(_) => value.as_bytes().iter().map(|&byte| char::from(byte)).collect(),
+        Ok(text) => text.into(),
+        Err(_) => from_latin1(value.as_bytes()).into(),
     }
+}
+
+#[cold]
+#[inline(never)]
+fn from_latin1(bytes: &[u8]) -> String {
+    bytes.iter().map(|&byte| char::from(byte)).collect()
 }

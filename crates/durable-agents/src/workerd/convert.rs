@@ -1,6 +1,7 @@
 //! Values that cross the border.
 
 use std::cell::RefCell;
+use std::iter;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
@@ -62,9 +63,21 @@ pub(crate) fn bindings(env: &JsValue) -> Rc<[Binding]> {
     BINDINGS.with_borrow_mut(|bindings| {
         let found = bindings.get_or_insert_with(|| {
             let names = glue::namespaces(env).unwrap_or_default();
-            names.split('\n').filter(|name| !name.is_empty()).map(Binding::new).collect()
+            lines(&names).map(Binding::new).collect()
         });
         Rc::clone(found)
+    })
+}
+
+/// Lines that are each ended by a line feed. What every start runs through is compiled before the first answer, and the standard
+/// library's `split` takes more than this.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    iter::from_fn(move || {
+        let end = rest.bytes().position(|byte| byte == b'\n')?;
+        let line = rest.get(..end);
+        rest = rest.get(end + 1..)?;
+        line
     })
 }
 

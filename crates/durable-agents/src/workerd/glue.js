@@ -2,12 +2,16 @@
 
 import * as workers from "cloudflare:workers";
 
-/** Names of the Durable Object bindings, in the environment's order, one to a line. */
-export const namespaces = (env) => Object.keys(env).filter((name) => isNamespace(env[name])).join("\n");
-
-// A service binding answers to every name with a method of the other worker; `fetch` is its own, and no namespace has it.
-const isNamespace = (value) =>
-  typeof value === "object" && value !== null && typeof value.idFromName === "function" && value.fetch === undefined;
+/** Names of the Durable Object bindings, in the environment's order, each ended by a line feed. */
+export function namespaces(env) {
+  let names = "";
+  for (const name of Object.keys(env)) {
+    const value = env[name];
+    // A service binding answers to every name with a method of the other worker; `fetch` is its own, and no namespace has it.
+    if (typeof value?.idFromName === "function" && value.fetch === undefined) names += `${name}\n`;
+  }
+  return names;
+}
 
 /** Names of the classes that this worker exports and whose objects are agents of this framework. */
 const agents = [];
@@ -21,7 +25,8 @@ const owned = new Map();
 function isOwn(namespace, binding) {
   const known = owned.get(binding);
   if (known !== undefined) return known;
-  const answer = agents.some((name) => isSame(namespace, workers.exports?.[name]));
+  let answer = false;
+  for (const name of agents) answer ||= isSame(namespace, workers.exports?.[name]);
   owned.set(binding, answer);
   return answer;
 }
@@ -39,13 +44,22 @@ function isSame(namespace, other) {
 /** Most bytes of a body that is kept for another attempt. */
 const MAX_KEPT_BYTES = 1024 * 1024;
 
-/** Names of the headers that only a router may set, and what goes on after a failure. */
-let internal;
+/** Headers that only a router may set: `INTERNAL_HEADERS` of the core, in its order. */
+const INTERNAL = [
+  "x-agents-lifecycle-props",
+  "x-agents-call",
+  "x-cf-agents-subagent-url",
+  "x-partykit-namespace",
+  "x-partykit-jurisdiction",
+  "x-partykit-props",
+  "x-partykit-room",
+];
+
+/** What goes on after a hand-over has failed. */
 let again;
 
-/** What every hand-over needs: the names are one to a line. Told anew when the wasm is replaced by a fresh instance. */
-export function prepare(names, goOn) {
-  internal = names.split("\n");
+/** Told anew when the wasm is replaced by a fresh instance. */
+export function prepare(goOn) {
   again = goOn;
 }
 
@@ -59,11 +73,11 @@ export function prepare(names, goOn) {
  * is looked for, as it takes none of the others at its word, and hides them from its author.
  */
 export function hand_over(env, binding, start, end, request) {
-  if (taken !== message.length || internal === undefined) return undefined;
+  if (taken !== message.length || again === undefined) return undefined;
   const namespace = env[binding];
   const { headers } = request;
-  const count = isOwn(namespace, binding) ? 1 : internal.length;
-  for (let index = 0; index < count; index++) if (headers.has(internal[index])) return undefined;
+  const count = isOwn(namespace, binding) ? 1 : INTERNAL.length;
+  for (let index = 0; index < count; index++) if (headers.has(INTERNAL[index])) return undefined;
   const name = message.slice(start, end);
   const stub = namespace.get(namespace.idFromName(name));
   const spare = spareOf(request);
@@ -87,12 +101,15 @@ const METHODS = ["GET", "POST"];
 const UPGRADES = [null, "websocket"];
 
 /**
- * The URL of a request in the lent memory. Returns what `take` does, times 16, and what `Head` is made of: four times the place of the
- * method in its list, counted from 1, and the place of the `upgrade` header in its own; 0 is for what is in neither.
+ * The URL of a request in the lent memory. Returns what `take` does, times 32, and what `Head` is made of: 16 if the request of an
+ * object that has to start has no props, four times the place of the method in its list, counted from 1, and the place of the `upgrade`
+ * header in its own; 0 is for what is in neither.
  */
-export function take_head(request) {
-  const method = METHODS.indexOf(request.method) + 1;
-  return take_text(request.url) * 16 + method * 4 + UPGRADES.indexOf(request.headers.get("upgrade")) + 1;
+export function take_head(request, starts) {
+  const { headers } = request;
+  const place = UPGRADES.indexOf(headers.get("upgrade")) + 1;
+  const known = (METHODS.indexOf(request.method) + 1) * 4 + place + (starts && !headers.has(INTERNAL[0])) * 16;
+  return take_text(request.url) * 32 + known;
 }
 
 /** The URL of a request in the lent memory: returns what `take` does. */
@@ -101,7 +118,7 @@ export const take_url = (request) => take_text(request.url);
 /** What the worker has just handed over is often what an object of the same isolate gets next. */
 const take_text = (text) => (text === message ? taken : take(text));
 
-/** What the last query with columns has found, until it is fetched. */
+/** What the last query has found, until it is fetched. */
 let found;
 
 /** Runs a statement for its effect alone. */
@@ -109,13 +126,14 @@ export function run(sql, statement, params) {
   sql.exec(statement, ...params);
 }
 
-/** Runs a statement. Returns how many rows it has written, or NaN for one with columns: `table` has what that has found. */
+/** Runs a statement. Returns how many rows it has written, or NaN for one that has found rows: `table` has them. */
 export function query(sql, statement, params) {
   const cursor = sql.exec(statement, ...params);
   const { columnNames } = cursor;
   if (columnNames.length === 0) return cursor.rowsWritten;
   const cells = cursor.raw().toArray().flat();
   // Known when the last row has been read.
+  if (cells.length === 0) return cursor.rowsWritten;
   found = [cursor.rowsWritten, columnNames.length].concat(columnNames, cells);
   return NaN;
 }

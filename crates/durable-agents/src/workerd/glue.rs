@@ -23,13 +23,13 @@ extern "C" {
     ) -> Result<Option<Promise>, JsValue>;
 
     #[wasm_bindgen(catch)]
-    pub(crate) fn prepare(internal: &str, again: &JsValue) -> Result<(), JsValue>;
+    pub(crate) fn prepare(again: &JsValue) -> Result<(), JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(crate) fn namespaces(env: &JsValue) -> Result<String, JsValue>;
 
     #[wasm_bindgen(catch)]
-    fn take_head(request: &web_sys::Request) -> Result<f64, JsValue>;
+    fn take_head(request: &web_sys::Request, starts: i32) -> Result<f64, JsValue>;
 
     #[wasm_bindgen(catch)]
     fn take_url(request: &web_sys::Request) -> Result<f64, JsValue>;
@@ -145,6 +145,17 @@ pub(crate) struct Head {
     pub(crate) url: Url,
     pub(crate) method: Known<Method>,
     pub(crate) upgrade: Known<Option<&'static str>>,
+    /// Known only of a request that may start an agent.
+    pub(crate) has_no_props: bool,
+}
+
+impl Head {
+    /// That of a request whose URL is longer than the lent memory.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn unknown(request: &web_sys::Request) -> Self {
+        Self { url: Url::parse(&request.url()), method: Known::Unusual, upgrade: Known::Unusual, has_no_props: false }
+    }
 }
 
 /// What JavaScript can say in a number, unless it is unusual.
@@ -154,21 +165,21 @@ pub(crate) enum Known<T> {
 }
 
 /// The head of a request, unless its URL is longer than the lent memory.
-pub(crate) fn head(request: &web_sys::Request) -> Option<Head> {
+pub(crate) fn head(request: &web_sys::Request, starts: bool) -> Option<Head> {
     let mut known = 0;
     let take = || {
-        let answer = take_head(request)?;
+        let answer = take_head(request, i32::from(starts))?;
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a small whole number, or NaN, which becomes 0"
         )]
         let whole = answer as u32;
-        known = whole % 16;
-        Ok(if answer.is_nan() { answer } else { f64::from(whole / 16) })
+        known = whole % 32;
+        Ok(if answer.is_nan() { answer } else { f64::from(whole / 32) })
     };
     let url = with_taken(take, |url| url.map(Url::parse))?;
-    let method = match known / 4 {
+    let method = match known / 4 % 4 {
         1 => Known::Usual(Method::GET),
         2 => Known::Usual(Method::POST),
         _ => Known::Unusual,
@@ -178,7 +189,7 @@ pub(crate) fn head(request: &web_sys::Request) -> Option<Head> {
         2 => Known::Usual(Some("websocket")),
         _ => Known::Unusual,
     };
-    Some(Head { url, method, upgrade })
+    Some(Head { url, method, upgrade, has_no_props: known / 16 != 0 })
 }
 
 /// Calls `read` with the URL of a request, unless that is longer than the lent memory.

@@ -45,17 +45,14 @@ impl Object {
 
     /// `fetch`.
     pub fn fetch(&self, request: JsValue) -> JsValue {
-        let request = body::request_from_js(request.unchecked_into());
+        let request = body::request_from_js(request.unchecked_into(), !self.events.runtime.has_started());
         let upgrade = if request.is_upgrade() { Some(JsUpgrade::new(&self.events)) } else { None };
         match self.events.runtime.fetch(request, upgrade.clone().map(|upgrade| upgrade as Rc<dyn Upgrade>)) {
             // Not even the plain answer could be made: the promise tells the platform.
             Ok(reply) => {
                 reply_to_js(&self.events, reply, upgrade).unwrap_or_else(|exception| Promise::reject(&exception).into())
             }
-            Err(rest) => {
-                let events = Rc::clone(&self.events);
-                promise(Box::pin(async move { reply_to_js(&events, rest.await, upgrade) })).into()
-            }
+            Err(rest) => reply_by_and_by(Rc::clone(&self.events), rest, upgrade),
         }
     }
 
@@ -127,8 +124,15 @@ fn reply_to_js(events: &Events, reply: Reply, upgrade: Option<Rc<JsUpgrade>>) ->
     response.or_else(|exception| instead_of_unfit(events, &exception)).map(JsValue::from)
 }
 
+// Not a part of what the first request runs through, all of which has to be compiled before its answer.
+#[inline(never)]
+fn reply_by_and_by(events: Rc<Events>, rest: LocalBoxFuture<'static, Reply>, upgrade: Option<Rc<JsUpgrade>>) -> JsValue {
+    promise(Box::pin(async move { reply_to_js(&events, rest.await, upgrade) })).into()
+}
+
 /// The answer where the platform does not take the agent's.
 #[cold]
+#[inline(never)]
 fn instead_of_unfit(events: &Events, exception: &JsValue) -> Result<sys::Response, JsValue> {
     events.host.log(Level::Error, &format!("the answer is none that the platform can send: {}", message_of(exception)));
     body::response_to_js(Response::text("Internal Server Error").with_status(StatusCode::INTERNAL_SERVER_ERROR))

@@ -35,20 +35,24 @@ impl SqlStore {
 
     fn try_run(&self, sql: &str, params: &[SqlValue]) -> Result<Rows, JsValue> {
         let written = with_kept(sql, |statement| glue::query(self.sql()?, statement, all_to_js(params)))?;
-        if !written.is_nan() {
-            return Ok(Rows { columns: Vec::new(), rows: Vec::new(), written: to_count(written) });
-        }
-        let mut table = glue::table()?.into_iter();
-        let mut count = || table.next().and_then(|count| count.as_f64()).unwrap_or(0.0);
-        let (written, width) = (to_count(count()), count() as usize);
-        let columns: Vec<_> = table.by_ref().take(width).filter_map(|name| name.as_string()).collect();
-        let mut rows = Vec::with_capacity(table.len() / width.max(1));
-        let mut cells = table.map(from_js);
-        while let Some(first) = cells.next() {
-            rows.push(std::iter::once(first).chain(cells.by_ref().take(width.saturating_sub(1))).collect());
-        }
-        Ok(Rows { columns, rows, written })
+        if written.is_nan() { rows() } else { Ok(Rows { columns: Vec::new(), rows: Vec::new(), written: to_count(written) }) }
     }
+}
+
+/// What the last query has found.
+// Not a part of what the first start of an object runs through.
+#[inline(never)]
+fn rows() -> Result<Rows, JsValue> {
+    let mut table = glue::table()?.into_iter();
+    let mut count = || table.next().and_then(|count| count.as_f64()).unwrap_or(0.0);
+    let (written, width) = (to_count(count()), count() as usize);
+    let columns: Vec<_> = table.by_ref().take(width).filter_map(|name| name.as_string()).collect();
+    let mut rows = Vec::with_capacity(table.len() / width.max(1));
+    let mut cells = table.map(from_js);
+    while let Some(first) = cells.next() {
+        rows.push(std::iter::once(first).chain(cells.by_ref().take(width.saturating_sub(1))).collect());
+    }
+    Ok(Rows { columns, rows, written })
 }
 
 impl Store for SqlStore {
