@@ -12,23 +12,26 @@ const FUNCTION_NAMES = 1;
 const FUNCTION = 0;
 
 /** Names of what a wasm module exports. */
-export const exportNames = (bytes) =>
-  entries(bytes, EXPORT_SECTION, (read) => {
-    const name = read.text();
-    read.byte(); // its kind
-    read.number(); // its index
-    return name;
-  });
+export const exportNames = (bytes) => entries(bytes, EXPORT_SECTION, exported).map(({ name }) => name);
 
 /** Names of what a wasm module imports. */
 export const importNames = (bytes) => entries(bytes, IMPORT_SECTION, imported).map(({ name }) => name);
 
 /** The module with other names for its imports: those that `names`, a map, has for them. */
-export function withImportNames(bytes, names) {
-  const { start, end } = sections(bytes).find(({ id }) => id === IMPORT_SECTION);
-  const renamed = entries(bytes, IMPORT_SECTION, imported).map(({ module, name, kind }) => [text(module), text(names.get(name) ?? name), kind]);
-  const content = Buffer.concat([number(renamed.length), ...renamed.flat()]);
-  return Buffer.concat([bytes.subarray(0, start), Buffer.from([IMPORT_SECTION]), number(content.length), content, bytes.subarray(end)]);
+export const withImportNames = (bytes, names) =>
+  withEntries(bytes, IMPORT_SECTION, imported, ({ module, name, kind }) => [text(module), text(names.get(name) ?? name), kind]);
+
+/** The same for its exports. */
+export const withExportNames = (bytes, names) =>
+  withEntries(bytes, EXPORT_SECTION, exported, ({ name, what }) => [text(names.get(name) ?? name), what]);
+
+/** The module with what `write` makes of each entry of one section. */
+function withEntries(bytes, section, entry, write) {
+  const { start, end } = sections(bytes).find(({ id }) => id === section) ?? {};
+  if (start === undefined) return bytes;
+  const written = entries(bytes, section, entry).map(write);
+  const content = Buffer.concat([number(written.length), ...written.flat()]);
+  return Buffer.concat([bytes.subarray(0, start), Buffer.from([section]), number(content.length), content, bytes.subarray(end)]);
 }
 
 /** The functions that a module with names defines: `{ name, body }`. */
@@ -64,6 +67,14 @@ function functionNames(bytes) {
 
 const nameSection = (bytes) =>
   sections(bytes).find(({ id, content }) => id === CUSTOM_SECTION && new Reader(bytes, content).text() === "name");
+
+function exported(read) {
+  const name = read.text();
+  const start = read.at;
+  read.byte(); // its kind
+  read.number(); // its index
+  return { name, what: read.bytes.subarray(start, read.at) };
+}
 
 function imported(read) {
   const module = read.text();

@@ -1,14 +1,14 @@
-import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, delimiter, dirname, join, relative } from "node:path";
 import { wasmBindgen, workerBuild } from "./cargo-tools.mjs";
 import { byLikeness } from "./function-order.mjs";
-import { withShortImports } from "./import-names.mjs";
 import { Stamp, filesBelow, hashInputs } from "./inputs.mjs";
 import { esbuild, inPackage, node } from "./packages.mjs";
 import { inRoot, root, tools } from "./paths.mjs";
 import { ask, run } from "./run.mjs";
 import { NIGHTLY, panicStrategy } from "./rust.mjs";
+import { withShortNames } from "./short-names.mjs";
 import { step } from "./steps.mjs";
 import { definedFunctions, exportNames, withFunctionNames } from "./wasm-names.mjs";
 
@@ -61,7 +61,7 @@ export async function buildWorker({ name, crateDir, outDir }) {
     await removeUnused(wasmFile(outDir), scriptFile(outDir));
     await nameByLikeness(wasmFile(outDir));
     await binaryen("wasm-opt", wasmFile(outDir), WASM_OPT);
-    shortenImports(wasmFile(outDir), scriptFile(outDir));
+    shortenNames(wasmFile(outDir), scriptFile(outDir));
     stamp.write();
   });
 }
@@ -96,9 +96,12 @@ const EXCEPTIONS = "-Cllvm-args=-wasm-use-legacy-eh=true";
 /** Less code, and places of panics without the folders of the machine that builds. */
 function rustFlags() {
   const sysroot = (toolchain) => ask("rustc", [...toolchain, "--print", "sysroot"])?.trim();
+  const registries = join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "registry", "src");
   const folders = [
     [root, "."],
-    [join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "registry", "src"), "crates"],
+    [registries, "crates"],
+    // Without the name of the registry, which ends in 16 digits.
+    ...(existsSync(registries) ? readdirSync(registries) : []).map((name) => [join(registries, name), "crates"]),
     ...[sysroot(["+nightly"]), sysroot([])].map((folder) => folder && [join(folder, "lib/rustlib/src/rust/library"), "rust"]),
   ];
   // Flags are separated by spaces, so a folder whose name has one keeps its name.
@@ -127,7 +130,8 @@ function program(name, ...command) {
 async function removeUnused(wasm, script) {
   const text = readFileSync(script, "utf8");
   const exports = exportNames(readFileSync(wasm));
-  const used = exports.filter((name) => text.includes(`.${name}`));
+  // The `worker` crate has a property of the global object that is named like an export of its.
+  const used = exports.filter((name) => new RegExp(`(?<!\\bglobalThis)\\.${name}\\b`).test(text));
   const graph = [
     { name: "script", root: true, reaches: used.map((name) => `export ${name}`) },
     ...exports.map((name) => ({ name: `export ${name}`, export: name })),
@@ -138,8 +142,8 @@ async function removeUnused(wasm, script) {
   rmSync(file);
 }
 
-function shortenImports(wasmFile, scriptFile) {
-  const { wasm, script } = withShortImports(readFileSync(wasmFile), readFileSync(scriptFile, "utf8"));
+function shortenNames(wasmFile, scriptFile) {
+  const { wasm, script } = withShortNames(readFileSync(wasmFile), readFileSync(scriptFile, "utf8"));
   writeFileSync(wasmFile, wasm);
   writeFileSync(scriptFile, script);
 }
@@ -163,7 +167,7 @@ async function binaryen(tool, file, args) {
 }
 
 /** What turns the sources into a worker. */
-const STEPS = ["cargo.mjs", "entry-point", "entry-point.mjs", "function-order.mjs", "import-names.mjs", "link", "link.mjs", "wasm-names.mjs", "wasm.mjs"];
+const STEPS = ["cargo.mjs", "entry-point", "entry-point.mjs", "function-order.mjs", "link", "link.mjs", "short-names.mjs", "wasm-names.mjs", "wasm.mjs"];
 
 const steps = () => STEPS.flatMap((name) => filesBelow(inRoot("scripts/lib", name)));
 
