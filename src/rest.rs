@@ -93,7 +93,7 @@ impl RestAgent {
     /// Takes the digest of an upload, away from the request that brought it.
     #[callback]
     async fn digest(&self, cx: &Context<Self>, upload: u64) -> Result<()> {
-        Ok(uploads::digest(cx, upload)?)
+        uploads::digest(cx, upload).await
     }
 }
 

@@ -1,9 +1,12 @@
 //! Uploads: what is kept of them, and for how long.
 
+use bytes::Bytes;
+use durable_agents::http::{Body, BodyError};
 use durable_agents::prelude::*;
+use durable_agents::sha256;
 use durable_agents::sql::SqlError;
+use futures::stream;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::RestAgent;
 use crate::hex;
@@ -59,19 +62,31 @@ pub(super) fn keep(cx: &Context<RestAgent>, filename: &str, content: &[u8]) -> R
 }
 
 /// Takes the digest of an upload, and forgets its content. Nothing happens to one that has been forgotten meanwhile.
-pub(super) fn digest(cx: &Context<RestAgent>, upload: u64) -> Result<(), SqlError> {
-    let size: Option<u64> = cx.sql("SELECT size FROM rest_uploads WHERE id = ? AND sha256 IS NULL", (upload,)).optional()?;
-    let Some(size) = size else { return Ok(()) };
-    let mut hash = Sha256::new();
+pub(super) async fn digest(cx: &Context<RestAgent>, upload: u64) -> Result<()> {
+    let Some(size) = undigested(cx, upload)? else { return Ok(()) };
     // One part at a time in memory.
-    for part in 0..size.div_ceil(PART_BYTES as u64) {
-        let content = "SELECT content FROM rest_upload_parts WHERE upload = ? AND part = ?";
-        hash.update(&cx.sql(content, (upload, part)).one::<(Vec<u8>,)>()?.0);
-    }
-    let sha256 = hex::digits(&hash.finalize());
-    cx.sql("UPDATE rest_uploads SET sha256 = ? WHERE id = ?", (sha256, upload)).execute()?;
+    let parts = 0..size.div_ceil(PART_BYTES as u64);
+    let own = cx.clone();
+    let content = Body::stream(stream::iter(parts.map(move |part| read(&own, upload, part))));
+    let digest = match sha256(content).await {
+        Ok(digest) => digest,
+        Err(_) if undigested(cx, upload)?.is_none() => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    cx.sql("UPDATE rest_uploads SET sha256 = ? WHERE id = ?", (hex::digits(&digest), upload)).execute()?;
     cx.sql("DELETE FROM rest_upload_parts WHERE upload = ?", (upload,)).execute()?;
     Ok(())
+}
+
+/// The size of an upload whose digest is to be taken.
+fn undigested(cx: &Context<RestAgent>, upload: u64) -> Result<Option<u64>, SqlError> {
+    cx.sql("SELECT size FROM rest_uploads WHERE id = ? AND sha256 IS NULL", (upload,)).optional()
+}
+
+fn read(cx: &Context<RestAgent>, upload: u64, part: u64) -> Result<Bytes, BodyError> {
+    let content = "SELECT content FROM rest_upload_parts WHERE upload = ? AND part = ?";
+    let found = cx.sql(content, (upload, part)).one::<(Vec<u8>,)>();
+    found.map(|(content,)| content.into()).map_err(|error| BodyError::Cut(error.to_string()))
 }
 
 /// All that are remembered, newest first.

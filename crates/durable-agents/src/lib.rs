@@ -38,6 +38,7 @@
 //! - `testing` (feature `testing`) is the world in which agents run under plain `cargo test`.
 
 mod client;
+mod digest;
 mod entry;
 mod marked;
 mod platform;
@@ -45,6 +46,7 @@ mod router;
 mod workerd;
 
 pub use client::{AgentByName, get_agent_by_name};
+pub use digest::sha256;
 pub use durable_agents_core::route::{Cors, RetryError, RetryNotice, Route, RoutingRetry};
 #[cfg(feature = "testing")]
 pub use durable_agents_core::testing;

@@ -18,6 +18,8 @@ mod timer;
 mod worker;
 
 pub(crate) use body::{pieces, plain, with_header, with_response_headers};
+#[cfg_attr(not(target_arch = "wasm32"), allow(unused_imports, reason = "there is no platform"))]
+pub(crate) use crypto::sha256;
 pub(crate) use convert::{answer, bindings, host_error, namespace_stub};
 pub(crate) use host::{WorkerHost, fetch};
 pub use object::Object;

@@ -9,7 +9,7 @@ use durable_agents_core::INTERNAL_HEADERS;
 use durable_agents_core::host::HostError;
 use durable_agents_core::http::{
     Body, BodyError, FormData, FormField, HeaderValue, Headers, MAX_COLLECTED_BYTES, Method, Request, RequestSource, Response,
-    StatusCode, Url,
+    StatusCode,
 };
 use futures::future::LocalBoxFuture;
 use futures::stream;
@@ -309,11 +309,11 @@ impl Drop for Reading {
     }
 }
 
-fn cut(exception: JsValue) -> BodyError {
+pub(super) fn cut(exception: JsValue) -> BodyError {
     BodyError::Cut(message_of(&exception))
 }
 
-fn bytes_from_js(value: &JsValue) -> Bytes {
+pub(super) fn bytes_from_js(value: &JsValue) -> Bytes {
     match value.dyn_ref::<Uint8Array>() {
         Some(array) => array.to_vec().into(),
         None => value.dyn_ref::<ArrayBuffer>().map(bytes_of).unwrap_or_default().into(),
@@ -321,7 +321,7 @@ fn bytes_from_js(value: &JsValue) -> Bytes {
 }
 
 /// `null` if there is none.
-fn body_to_js(body: Body) -> Result<JsValue, JsValue> {
+pub(super) fn body_to_js(body: Body) -> Result<JsValue, JsValue> {
     match body {
         Body::Empty => Ok(JsValue::NULL),
         Body::Bytes(bytes) => Ok(Uint8Array::from(&*bytes).into()),

@@ -157,6 +157,17 @@ export function stream(pull, cancel) {
 /** Sends a request to the world outside, until `controller` aborts it. */
 export const fetch_url = (request, { signal }) => fetch(request, { signal });
 
+/** The digest of a body: bytes, a stream of them, or `null`. */
+export async function sha256(body) {
+  if (!(body instanceof ReadableStream)) return crypto.subtle.digest("SHA-256", body ?? new Uint8Array());
+  const sink = new crypto.DigestStream("SHA-256");
+  const { digest } = sink;
+  // If the stream fails, so does this, and the failure of the stream is what tells.
+  digest.catch(() => {});
+  await body.pipeTo(sink);
+  return digest;
+}
+
 /** Checks a signature by WebCrypto. The key is in the format `raw`, or, if it has an `exponent`, a modulus of RSA. */
 export async function verify(name, key, exponent, signature, data) {
   // Before anything waits: these are memory of the wasm.

@@ -249,6 +249,9 @@ extern "C" {
     pub(crate) fn fetch_url(request: &web_sys::Request, controller: &web_sys::AbortController) -> Result<Promise, JsValue>;
 
     #[wasm_bindgen(catch)]
+    pub(crate) fn sha256(body: &JsValue) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(catch)]
     pub(crate) fn verify(
         name: &str,
         key: &[u8],
