@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { withEagerFunctions } from "./eager-functions.mjs";
 
 /**
  * The worker's entry point around what wasm-bindgen wrote, instead of worker-build's, for builds that unwind.
@@ -120,27 +120,6 @@ function withLongStrings(bindings) {
   const isWhole = "    if (realloc === undefined";
   return bindings.includes(name) ? changed(bindings, name + isWhole, `${name}${isWhole} || arg.length > 384`) : bindings;
 }
-
-/** Functions that every first request calls. */
-const CALLED_AT_ONCE = [
-  "__wbg_get_imports",
-  "addToExternrefTable0",
-  "decodeText",
-  "getArrayJsValueFromWasm0",
-  "getArrayU8FromWasm0",
-  "getDataViewMemory0",
-  "getInt32ArrayMemory0",
-  "getStringFromWasm0",
-  "getUint8ArrayMemory0",
-  "isLikeNone",
-  "makeClosure",
-  "passStringToWasm0",
-];
-
-const DECLARED = new RegExp(`^function (${CALLED_AT_ONCE.join("|")})(\\([\\w, ]*\\) \\{\\n(?:.*\\n)*?\\})$`, "gm");
-
-/** V8 compiles functions in parentheses together with the script, and others when they are called, for which it reads them again. */
-const withEagerFunctions = (bindings) => bindings.replace(DECLARED, "const $1 = (function$2);");
 
 const CHANGES = [
   withNativeTag,

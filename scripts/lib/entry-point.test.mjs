@@ -97,13 +97,6 @@ test("imports are not wrapped for engines without the tag of what JavaScript thr
   assert.throws(() => exposed(wrapped(" ,")), /imports are wrapped in another way/);
 });
 
-test("what every first request calls is compiled with the script, and nothing else is", () => {
-  const helper = (name) => `function ${name}(arg0, len) {\n    if (len) {\n        return arg0;\n    }\n}\n`;
-  const text = exposed(`${helper("isLikeNone")}${helper("debugString")}function decodeText(ptr) {\n    return ptr;\n}\n${GUARD}${MEMORY}`);
-  const isLikeNone = "const isLikeNone = (function(arg0, len) {\n    if (len) {\n        return arg0;\n    }\n});\n";
-  assert.ok(text.startsWith(`${isLikeNone}${helper("debugString")}const decodeText = (function(ptr) {\n    return ptr;\n});\n`), text);
-});
-
 test("methods of objects leave the guard to whoever calls them, and those of other classes do not", () => {
   const stale =
     "        if (this.__wbg_inst !== undefined && this.__wbg_inst !== __wbg_instance_id) {\n            throw new Error('$&');\n        }\n";

@@ -167,7 +167,7 @@ async function binaryen(tool, file, args) {
 }
 
 /** What turns the sources into a worker. */
-const STEPS = ["cargo.mjs", "entry-point", "entry-point.mjs", "function-order.mjs", "link", "link.mjs", "short-names.mjs", "wasm-names.mjs", "wasm.mjs"];
+const STEPS = ["cargo.mjs", "eager-functions.mjs", "entry-point", "entry-point.mjs", "function-order.mjs", "link", "link.mjs", "short-names.mjs", "wasm-names.mjs", "wasm.mjs"];
 
 const steps = () => STEPS.flatMap((name) => filesBelow(inRoot("scripts/lib", name)));
 
