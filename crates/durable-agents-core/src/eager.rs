@@ -16,14 +16,36 @@ use futures::task::AtomicWaker;
 /// # Errors
 /// No error: the rest of the work.
 pub fn begin<W: Future + Unpin + 'static>(mut work: W) -> Result<W::Output, LocalBoxFuture<'static, W::Output>> {
+    let mut result = None;
+    let relay = poll_once(&mut |cx| match work.poll_unpin(cx) {
+        Poll::Ready(output) => {
+            result = Some(output);
+            true
+        }
+        Poll::Pending => false,
+    });
+    match (result, relay) {
+        (Some(result), _) => Ok(result),
+        (None, relay) => Err(rest(relay.unwrap_or_default(), work)),
+    }
+}
+
+/// Polls by `poll`, which tells whether that was all; otherwise, what hands on whatever wakes it. The same for all kinds of work.
+fn poll_once(poll: &mut dyn FnMut(&mut Context<'_>) -> bool) -> Option<Arc<Relay>> {
     // Nobody polls the work again before there is a task for it, so a wake-up until then is kept for that task. Futures that
     // remember the first waker they saw, which is against the rules and found in the wild (`worker::Delay`), go on working.
-    let (relay, waker) = take_relay();
-    if let Poll::Ready(result) = work.poll_unpin(&mut Context::from_waker(&waker)) {
-        give_back(relay, waker);
-        return Ok(result);
+    let (relay, waker) = UNUSED.take().unwrap_or_else(|| {
+        let relay = Arc::new(Relay::default());
+        (Arc::clone(&relay), Waker::from(relay))
+    });
+    if !poll(&mut Context::from_waker(&waker)) {
+        return Some(relay);
     }
-    Err(rest(relay, work))
+    // Nobody has kept the waker, so it is as good as new.
+    if Arc::strong_count(&relay) == 2 {
+        UNUSED.set(Some((relay, waker)));
+    }
+    None
 }
 
 // Not a part of what an event runs through that does not wait.
@@ -39,24 +61,6 @@ fn rest<W: Future + Unpin + 'static>(relay: Arc<Relay>, mut work: W) -> LocalBox
 thread_local! {
     /// A relay for the next event: most never wait, and leave it to the one after.
     static UNUSED: Cell<Option<(Arc<Relay>, Waker)>> = const { Cell::new(None) };
-}
-
-// These two are the same for all kinds of work.
-
-#[inline(never)]
-fn take_relay() -> (Arc<Relay>, Waker) {
-    UNUSED.take().unwrap_or_else(|| {
-        let relay = Arc::new(Relay::default());
-        (Arc::clone(&relay), Waker::from(relay))
-    })
-}
-
-#[inline(never)]
-fn give_back(relay: Arc<Relay>, waker: Waker) {
-    // Nobody has kept the waker, so it is as good as new.
-    if Arc::strong_count(&relay) == 2 {
-        UNUSED.set(Some((relay, waker)));
-    }
 }
 
 /// Hands a wake-up on to whoever polls now.

@@ -35,7 +35,7 @@ pub trait Gateway {
     type Response;
 
     /// The Durable Object bindings, in the order the environment lists them.
-    fn bindings(&self) -> Rc<[Binding]>;
+    fn bindings(&self) -> Rc<Vec<Binding>>;
 
     /// The method of a request.
     fn method(&self, request: &Self::Request) -> Method;
@@ -477,8 +477,8 @@ mod tests {
         type Request = &'static str;
         type Response = &'static str;
 
-        fn bindings(&self) -> Rc<[Binding]> {
-            Rc::new([Binding::new("Counter")])
+        fn bindings(&self) -> Rc<Vec<Binding>> {
+            Rc::new(vec![Binding::new("Counter")])
         }
 
         fn method(&self, _: &&'static str) -> Method {

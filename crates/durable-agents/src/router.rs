@@ -58,7 +58,7 @@ impl Gateway for Worker<'_> {
     type Request = Request;
     type Response = Response;
 
-    fn bindings(&self) -> Rc<[Binding]> {
+    fn bindings(&self) -> Rc<Vec<Binding>> {
         workerd::bindings(self.env)
     }
 

@@ -18,9 +18,9 @@ mod timer;
 mod worker;
 
 pub(crate) use body::{pieces, plain, with_header, with_response_headers};
+pub(crate) use convert::{answer, bindings, host_error, namespace_stub};
 #[cfg_attr(not(target_arch = "wasm32"), allow(unused_imports, reason = "there is no platform"))]
 pub(crate) use crypto::sha256;
-pub(crate) use convert::{answer, bindings, host_error, namespace_stub};
 pub(crate) use host::{WorkerHost, fetch};
 pub use object::Object;
 pub(crate) use panic::install_hook;

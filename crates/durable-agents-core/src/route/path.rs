@@ -69,12 +69,16 @@ pub(super) fn find<'p>(path: &'p str, prefix: &str, bindings: &'p [Binding], def
 /// What is between slashes. Every request is looked at, and `str::split` takes several times as long for a text as short as a path.
 fn segments(path: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(path);
-    iter::from_fn(move || {
-        let text = rest?;
-        let end = text.bytes().position(|byte| byte == b'/');
-        rest = end.and_then(|end| text.get(end + 1..));
-        text.get(..end.unwrap_or(text.len()))
-    })
+    iter::from_fn(move || next_segment(&mut rest))
+}
+
+// Once for all who look through a path.
+#[inline(never)]
+fn next_segment<'p>(rest: &mut Option<&'p str>) -> Option<&'p str> {
+    let text = (*rest)?;
+    let end = text.bytes().position(|byte| byte == b'/');
+    *rest = end.and_then(|end| text.get(end + 1..));
+    text.get(..end.unwrap_or(text.len()))
 }
 
 /// What follows the instance's name in a path that [`match_path`] matched: `history` in `/agents/chat-agent/lobby/history`.

@@ -122,8 +122,8 @@ impl Gateway for Door {
     type Request = Request;
     type Response = Response;
 
-    fn bindings(&self) -> Rc<[Binding]> {
-        self.world.bindings.borrow().iter().map(|(name, _)| Binding::new(name.as_str())).collect()
+    fn bindings(&self) -> Rc<Vec<Binding>> {
+        self.world.bindings.borrow().iter().map(|(name, _)| Binding::new(name.as_str())).collect::<Vec<_>>().into()
     }
 
     fn method(&self, request: &Request) -> Method {

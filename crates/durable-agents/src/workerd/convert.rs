@@ -1,6 +1,6 @@
 //! Values that cross the border.
 
-use std::cell::RefCell;
+use std::cell::OnceCell;
 use std::iter;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -56,14 +56,18 @@ pub(super) fn bytes_of(buffer: &ArrayBuffer) -> Vec<u8> {
 }
 
 /// The Durable Object bindings, in the environment's order. An isolate has one environment, so they are looked for once.
-pub(crate) fn bindings(env: &JsValue) -> Rc<[Binding]> {
+pub(crate) fn bindings(env: &JsValue) -> Rc<Vec<Binding>> {
     thread_local! {
-        static BINDINGS: RefCell<Option<Rc<[Binding]>>> = const { RefCell::new(None) };
+        static BINDINGS: OnceCell<Rc<Vec<Binding>>> = const { OnceCell::new() };
     }
-    BINDINGS.with_borrow_mut(|bindings| {
-        let found = bindings.get_or_insert_with(|| {
+    BINDINGS.with(|bindings| {
+        let found = bindings.get_or_init(|| {
             let names = glue::namespaces(env).unwrap_or_default();
-            lines(&names).map(Binding::new).collect()
+            let mut bindings = Vec::new();
+            for name in lines(&names) {
+                bindings.push(Binding::new(name));
+            }
+            Rc::new(bindings)
         });
         Rc::clone(found)
     })
