@@ -31,7 +31,7 @@ const FEATURES = [
 // compiler made it.
 const WASM_OPT = [
   ...["--strip-producers", "--strip-target-features"],
-  ...["--low-memory-unused", "-Oz", "--one-caller-inline-max-function-size=20", "--reorder-functions-by-name", ...FEATURES],
+  ...["--low-memory-unused", "-Oz", "--one-caller-inline-max-function-size=40", "--reorder-functions-by-name", ...FEATURES],
 ];
 
 /** The standard library is compiled along where panics unwind. Nobody reads a backtrace in wasm, so it comes without. */

@@ -8,7 +8,8 @@ export function namespaces(env) {
   for (const name of Object.keys(env)) {
     const value = env[name];
     // A service binding answers to every name with a method of the other worker; `fetch` is its own, and no namespace has it.
-    if (typeof value?.idFromName === "function" && value.fetch === undefined) names += `${name}\n`;
+    const isNamespace = typeof value === "object" && typeof value?.idFromName === "function" && value.fetch === undefined;
+    if (isNamespace) names += `${name}\n`;
   }
   return names;
 }

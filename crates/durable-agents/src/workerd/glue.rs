@@ -206,7 +206,7 @@ fn with_taken<T>(take: impl FnOnce() -> Result<f64, JsValue>, read: impl FnOnce(
 }
 
 /// Sends a request as it is to the object whose name stands at `name` in its URL, which [`with_url`] has read. The promise of the
-/// answer, or `None` if the request has an internal header; those and what is done after a failure are what [`prepare`] was told.
+/// answer, or `None` if the request has an internal header. What is done after a failure is what [`prepare`] was told.
 pub(crate) fn hand_over(
     env: &JsValue,
     binding: &JsValue,
