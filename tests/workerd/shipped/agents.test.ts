@@ -105,6 +105,21 @@ test("RestAgent: status, data, a file, and what it refuses", async () => {
   expect(preflight.headers.get("access-control-allow-origin")).toBe("*");
 });
 
+test("RestAgent: the queue takes the digest of a file, also of one in several parts", async () => {
+  const path = `/agents/rest-agent/${fresh()}`;
+  const files = ["twelve bytes", "x".repeat(1024 * 1024 + 1), ""].map((content, index) => new File([content], `${index}.txt`));
+  const expected = [];
+  for (const file of files) {
+    const form = new FormData();
+    form.set("file", file);
+    expect((await fetchWorker(`${path}/upload`, { method: "POST", body: form })).status).toBe(200);
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
+    expected.unshift({ filename: file.name, size: file.size, sha256: [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("") });
+  }
+  const uploads = async () => (await (await fetchWorker(`${path}/uploads`)).json<{ uploads: Json[] }>()).uploads;
+  await expect.poll(uploads).toMatchObject(expected);
+});
+
 test("SecureAgent: a development token is worth nothing where DEV_TOKENS is not set", async () => {
   const peer = await connect(`/agents/secure-agent/${fresh()}?token=dev:ada:admin`);
   expect(await peer.closed()).toMatchObject({ code: 4001, reason: "Unauthorized" });
