@@ -12,7 +12,7 @@ const CALLED_AT_ONCE = [
   ...["durableObject"],
 ];
 
-/** Imports of the wasm that it calls then, if there is a function around them, and those that wasm-bindgen has no better name for. */
+/** Imports that the wasm calls then, and around which wasm-bindgen puts a function. */
 const IMPORTED_AT_ONCE = [
   ...["__wbindgen_memory", "getRandomValues", "hand_over", "instanceId", "name_of", "namespaces", "query", "respond", "set_instanceId"],
   ...["static_accessor_INIT_STATE"],

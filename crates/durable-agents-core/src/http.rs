@@ -193,9 +193,9 @@ pub trait RequestSource {
     /// The adapter's own form of the request.
     fn as_any(&self) -> &dyn std::any::Any;
 
-    /// Whether this asks for a WebSocket; see [`Request::is_upgrade`]. For adapters that know without a look at the headers.
-    fn is_upgrade(&self) -> bool {
-        self.header(UPGRADE).is_some_and(|value| asks_for_websocket(&value))
+    /// The `Upgrade` header. For adapters that know it without a look at the headers.
+    fn upgrade(&self) -> Option<Cow<'static, str>> {
+        self.header(UPGRADE).map(Cow::Owned)
     }
 
     /// The header with props for a start. For adapters that know without a look at the headers that there are none.
@@ -204,7 +204,8 @@ pub trait RequestSource {
     }
 }
 
-fn asks_for_websocket(upgrade: &str) -> bool {
+/// Whether that is what an `Upgrade` header asks for.
+pub(crate) fn is_websocket(upgrade: &str) -> bool {
     upgrade.eq_ignore_ascii_case("websocket")
 }
 
@@ -329,10 +330,13 @@ impl Request {
 
     /// Takes headers away that every request may have.
     pub(crate) fn hide_headers(&mut self, names: &'static [&'static str]) {
-        if self.parts.is_changed() {
-            names.iter().for_each(|name| self.hide_header(*name));
-        } else {
+        if self.parts.hidden.is_empty() {
             self.parts.hidden = names;
+            if !self.parts.set.is_empty() {
+                self.parts.set.remove_all(names);
+            }
+        } else {
+            names.iter().for_each(|name| self.hide_header(*name));
         }
     }
 
@@ -348,10 +352,8 @@ impl Request {
 
     /// Whether this asks for a WebSocket: an `Upgrade` header of `websocket`, in any case.
     pub fn is_upgrade(&self) -> bool {
-        if !self.parts.is_changed() {
-            return self.parts.source.is_upgrade();
-        }
-        self.header(UPGRADE).is_some_and(|value| asks_for_websocket(&value))
+        let upgrade = if self.parts.is_changed() { self.header(UPGRADE).map(Cow::Owned) } else { self.parts.source.upgrade() };
+        upgrade.is_some_and(|upgrade| is_websocket(&upgrade))
     }
 
     /// The header with props for a start.
@@ -503,8 +505,6 @@ impl From<Response> for http::Response<Body> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::stub::PROPS_HEADER;
 
@@ -552,8 +552,10 @@ mod tests {
         request.set_header(header::HOST, ONE);
         assert_eq!(seen(&request), [false, true, false, true]);
         let (set, removed) = request.header_changes();
-        assert_eq!(set.keys().collect::<Vec<_>>(), ["host"]);
-        assert_eq!(removed.collect::<BTreeSet<_>>(), BTreeSet::from(["cookie", "host", "range"]));
+        assert_eq!(
+            (set.keys().collect::<Vec<_>>(), removed.collect::<Vec<_>>()),
+            (vec!["host"], vec!["cookie", "host", "range"])
+        );
     }
 
     #[test]

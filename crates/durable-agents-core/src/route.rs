@@ -12,7 +12,7 @@ use http::{HeaderValue, Method};
 
 use crate::destroy;
 use crate::host::{HostError, Level, Placement, Target};
-use crate::http::UPGRADE;
+use crate::http::{UPGRADE, is_websocket};
 use crate::stub::{INTERNAL_HEADERS, PROPS};
 
 mod cors;
@@ -431,7 +431,7 @@ impl fmt::Debug for Delivery<'_> {
 
 /// Whether a request asks for a WebSocket.
 fn is_upgrade<G: Gateway>(gateway: &G, request: &G::Request) -> bool {
-    gateway.header(request, UPGRADE).is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+    gateway.header(request, UPGRADE).is_some_and(|value| is_websocket(&value))
 }
 
 /// Takes away the headers that only a router or a stub may set.

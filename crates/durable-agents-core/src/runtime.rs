@@ -105,8 +105,8 @@ impl Runtime {
         props: Option<String>,
     ) -> LocalBoxFuture<'static, Reply> {
         match (call, upgrade) {
-            (Some(call), _) => self.be_called(call, request, props),
-            (None, Some(upgrade)) => self.be_connected(request, props, upgrade),
+            (Some(call), _) => Box::pin(async move { Reply::Response(self.call_from_code(call, request, props).await) }),
+            (None, Some(upgrade)) => Box::pin(async move { self.open(request, props, &*upgrade).await }),
             (None, None) => Box::pin(async move {
                 if self.pass(props, None).await.is_err() {
                     return Reply::Response(failed(REQUEST_FAILED));
@@ -114,18 +114,6 @@ impl Runtime {
                 self.reply(Rc::clone(&self.entity).on_request(request).await)
             }),
         }
-    }
-
-    // These two are no part of what the first request runs through.
-
-    #[inline(never)]
-    fn be_called(self, call: Option<Incoming>, request: Request, props: Option<String>) -> LocalBoxFuture<'static, Reply> {
-        Box::pin(async move { Reply::Response(self.call_from_code(call, request, props).await) })
-    }
-
-    #[inline(never)]
-    fn be_connected(self, request: Request, props: Option<String>, upgrade: Rc<dyn Upgrade>) -> LocalBoxFuture<'static, Reply> {
-        Box::pin(async move { self.open(request, props, &*upgrade).await })
     }
 
     /// A message on a socket that hibernates, or on one whose adapter listens itself.
@@ -204,19 +192,13 @@ impl Runtime {
             return Ok(());
         }
         if let Err(error) = self.start(props, trace.cloned()).await {
-            return Err(self.give_up_start(trace.map(|trace| &**trace), error));
+            self.report("on_start", trace.map(|trace| &**trace), error);
+            self.entity.discard();
+            return Err(error_of_start());
         }
         shell.started.set(true);
         Rc::clone(&self.entity).resume();
         Ok(())
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn give_up_start(&self, trace: Option<&Trace>, error: Error) -> Error {
-        self.report("on_start", trace, error);
-        self.entity.discard();
-        error_of_start()
     }
 
     async fn start(&self, props: Option<String>, trace: Option<Rc<Trace>>) -> Result<()> {

@@ -101,6 +101,13 @@ impl Headers {
         self.fields.retain(|(own, _)| !is_same(own, name.as_ref()));
     }
 
+    /// The same of several names.
+    // Not a part of what every request runs through.
+    #[inline(never)]
+    pub(super) fn remove_all(&mut self, names: &[&str]) {
+        names.iter().for_each(|name| self.remove(name));
+    }
+
     /// All fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &HeaderValue)> {
         self.fields.iter().map(|(name, value)| (&**name, value))

@@ -184,12 +184,6 @@ impl JsRequest {
         self.headers.get_or_init(|| self.request.headers())
     }
 
-    #[cold]
-    #[inline(never)]
-    fn has_unusual_upgrade(&self) -> bool {
-        self.headers().get("upgrade").ok().flatten().is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
-    }
-
     fn length(&self) -> Option<String> {
         self.header(CONTENT_LENGTH)
     }
@@ -234,10 +228,10 @@ impl RequestSource for JsRequest {
         self
     }
 
-    fn is_upgrade(&self) -> bool {
+    fn upgrade(&self) -> Option<Cow<'static, str>> {
         match self.upgrade {
-            Known::Usual(upgrade) => upgrade.is_some(),
-            Known::Unusual => self.has_unusual_upgrade(),
+            Known::Usual(upgrade) => upgrade.map(Cow::Borrowed),
+            Known::Unusual => self.header("upgrade").map(Cow::Owned),
         }
     }
 

@@ -45,7 +45,7 @@ function isSame(namespace, other) {
 /** Most bytes of a body that is kept for another attempt. */
 const MAX_KEPT_BYTES = 1024 * 1024;
 
-/** Headers that only a router may set: `INTERNAL_HEADERS` of the core, in its order. */
+/** Headers that only a router may set: `INTERNAL_HEADERS` of the core, in its order. To be told them would take the first answer more. */
 const INTERNAL = [
   "x-agents-lifecycle-props",
   "x-agents-call",
