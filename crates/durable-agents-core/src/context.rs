@@ -1,5 +1,6 @@
 //! What an agent's code can reach.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use crate::agent::{Agent, Source};
 use crate::connection::Connection;
+use crate::demand;
 use crate::error::StateError;
 use crate::host::{Host, HostError, Level};
 use crate::http::{Request, Response};
@@ -152,7 +154,8 @@ impl<A: Agent> Context<A> {
 
     /// A variable or secret of the worker, as text.
     pub fn var(&self, name: &str) -> Option<String> {
-        self.host().var(name)
+        demand::VAR.note();
+        self.platform().var(name)
     }
 
     /// The agent `B` of that name, bound under its class name. Nothing is sent before the stub is used.
@@ -168,7 +171,10 @@ impl<A: Agent> Context<A> {
     /// # Errors
     /// [`HostError`]: no answer came. A body that breaks off says so itself, with [`BodyError::Cut`](crate::http::BodyError::Cut).
     pub async fn fetch(&self, request: Request) -> Result<Response, HostError> {
-        self.host().fetch_url(request).await
+        demand::FETCH_URL.note();
+        // The answer's body may go out as it comes in.
+        demand::STREAM.note();
+        self.platform().fetch_url(request).await
     }
 
     /// Runs `work` beside the current event. Errors in it are its own business; a panic ends the work alone.
@@ -181,12 +187,12 @@ impl<A: Agent> Context<A> {
 
     /// Ends after `duration`. It keeps the object in memory: for anything longer than a moment, use a schedule.
     pub async fn sleep(&self, duration: Duration) {
-        self.host().sleep(duration).await;
+        self.platform().sleep(duration).await;
     }
 
     /// Unix time in milliseconds. On workerd it stands still while code runs.
     pub fn now_ms(&self) -> u64 {
-        self.host().now_ms()
+        self.platform().now_ms()
     }
 
     /// A random UUID.
@@ -202,11 +208,23 @@ impl<A: Agent> Context<A> {
     /// The platform beneath. For adapters and their extensions. Its storage takes what is written while the agent is being destroyed,
     /// which may outlive it; [`sql`](Self::sql) does not.
     pub fn host(&self) -> &dyn Host {
+        demand::note_all();
+        self.platform()
+    }
+
+    /// The same, for what has noted what it demands.
+    pub(crate) fn platform(&self) -> &dyn Host {
         &*self.instance.shell.host
+    }
+
+    /// The adapter itself: see [`Host::as_any`].
+    pub fn adapter(&self) -> &dyn Any {
+        self.platform().as_any()
     }
 
     /// The same, to keep: for code that outlives the event and is the same for every agent.
     pub fn host_handle(&self) -> Rc<dyn Host> {
+        demand::note_all();
         Rc::clone(&self.instance.shell.host)
     }
 }

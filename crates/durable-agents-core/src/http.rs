@@ -5,17 +5,19 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::pin::Pin;
+use std::task::{self, Poll};
 
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use futures::stream::LocalBoxStream;
+use futures::{Stream, StreamExt};
 pub use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::json;
 use crate::stub::PROPS;
+use crate::{demand, json};
 
 mod form;
 mod headers;
@@ -68,13 +70,36 @@ pub enum Body {
     /// All of it at once.
     Bytes(Bytes),
     /// Piece by piece.
-    Stream(LocalBoxStream<'static, Result<Bytes, BodyError>>),
+    Stream(Pieces),
+}
+
+/// A body that is a stream; [`Body::stream`] makes them.
+pub struct Pieces(LocalBoxStream<'static, Result<Bytes, BodyError>>);
+
+impl Stream for Pieces {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(cx)
+    }
+}
+
+impl fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pieces")
+    }
 }
 
 impl Body {
     /// A body that is produced while it is sent.
-    pub fn stream(pieces: impl futures::Stream<Item = Result<Bytes, BodyError>> + 'static) -> Self {
-        Self::Stream(pieces.boxed_local())
+    pub fn stream(pieces: impl Stream<Item = Result<Bytes, BodyError>> + 'static) -> Self {
+        demand::STREAM.note();
+        Self::arriving(pieces)
+    }
+
+    /// A body that comes from the platform. For adapters: whoever can send it on notes [`demand::STREAM`] first.
+    pub fn arriving(pieces: impl Stream<Item = Result<Bytes, BodyError>> + 'static) -> Self {
+        Self::Stream(Pieces(pieces.boxed_local()))
     }
 
     /// The same body, which keeps `guard` until it has ended or is dropped: whatever has to end with it goes into the guard's `Drop`.
@@ -141,7 +166,7 @@ impl Body {
         match self {
             Self::Empty => futures::stream::empty().boxed_local(),
             Self::Bytes(bytes) => futures::stream::iter([Ok(bytes)]).boxed_local(),
-            Self::Stream(pieces) => pieces,
+            Self::Stream(pieces) => pieces.0,
         }
     }
 }
@@ -294,6 +319,7 @@ impl Request {
 
     /// All headers. On workerd this copies every one of them; [`header`](Self::header) is cheaper for one or two.
     pub fn headers(&self) -> Headers {
+        demand::HEADERS.note();
         let mut headers = self.parts.source.headers();
         for name in self.parts.removed_names() {
             headers.remove(name);
@@ -363,6 +389,12 @@ impl Request {
 
     /// The body. Empty from the second call on.
     pub fn take_body(&mut self) -> Body {
+        demand::STREAM.note();
+        self.body_to_read()
+    }
+
+    /// The same, for those who do not send it on.
+    pub(crate) fn body_to_read(&mut self) -> Body {
         self.parts.source.take_body()
     }
 
@@ -371,7 +403,7 @@ impl Request {
     /// # Errors
     /// Those of [`Body::bytes`].
     pub async fn bytes(mut self) -> Result<Bytes, BodyError> {
-        self.take_body().bytes().await
+        self.body_to_read().bytes().await
     }
 
     /// The body as text, at most [`MAX_COLLECTED_BYTES`].
@@ -379,7 +411,7 @@ impl Request {
     /// # Errors
     /// Those of [`Body::text`].
     pub async fn text(mut self) -> Result<String, BodyError> {
-        self.take_body().text().await
+        self.body_to_read().text().await
     }
 
     /// The body as JSON, at most [`MAX_COLLECTED_BYTES`].
@@ -387,7 +419,7 @@ impl Request {
     /// # Errors
     /// Those of [`Body::json`].
     pub async fn json<T: DeserializeOwned>(mut self) -> Result<T, BodyError> {
-        self.take_body().json().await
+        self.body_to_read().json().await
     }
 
     /// The body as a form: `multipart/form-data` or `application/x-www-form-urlencoded`.
@@ -395,6 +427,7 @@ impl Request {
     /// # Errors
     /// [`BodyError::Form`] for another content type or a broken form, [`BodyError::Cut`].
     pub async fn form_data(mut self) -> Result<FormData, BodyError> {
+        demand::FORM_DATA.note();
         self.parts.source.form_data().await
     }
 

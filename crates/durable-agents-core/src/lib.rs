@@ -12,6 +12,7 @@ pub mod close;
 mod connection;
 mod context;
 mod dead_letter;
+pub mod demand;
 mod destroy;
 mod eager;
 mod error;

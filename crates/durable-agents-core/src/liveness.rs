@@ -49,6 +49,7 @@ use std::time::Duration;
 use crate::agent::Agent;
 use crate::connection::Connection;
 use crate::context::Context;
+use crate::demand;
 use crate::error::AttachmentError;
 use crate::host::HostError;
 use crate::link::Link;
@@ -165,7 +166,8 @@ impl<A: Agent> Context<A> {
     /// # Errors
     /// The platform's: one of the texts is longer than [`MAX_AUTO_RESPONSE_CHARS`].
     pub fn set_auto_response(&self, pair: Option<(&str, &str)>) -> Result<(), HostError> {
-        self.host().set_auto_response(pair)
+        demand::AUTO_RESPONSE.note();
+        self.platform().set_auto_response(pair)
     }
 
     /// Looks which of the open connections are alive.

@@ -218,7 +218,7 @@ impl<A: Agent> Context<A> {
         loop {
             match work(attempt).await {
                 Err(error) if attempt < policy.max_attempts && again(&error, attempt + 1) => {
-                    policy.rest_after(attempt, self.host()).await;
+                    policy.rest_after(attempt, self.platform()).await;
                     attempt += 1;
                 }
                 outcome => return outcome,

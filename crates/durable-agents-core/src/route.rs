@@ -10,10 +10,10 @@ use std::rc::Rc;
 use futures::future::LocalBoxFuture;
 use http::{HeaderValue, Method};
 
-use crate::destroy;
 use crate::host::{HostError, Level, Placement, Target};
 use crate::http::{UPGRADE, is_websocket};
 use crate::stub::{INTERNAL_HEADERS, PROPS};
+use crate::{demand, destroy};
 
 mod cors;
 mod path;
@@ -121,32 +121,50 @@ type RetryObserver<'a> = Box<dyn Fn(&RetryNotice<'_>) + 'a>;
 pub struct RouteOptions<'a, Req, Res, E> {
     prefix: Cow<'a, str>,
     default_binding: Option<Cow<'a, str>>,
+    retry: RoutingRetry,
+    // One box for all of them: options are made for each request.
+    rare: Option<Box<RareOptions<'a, Req, Res, E>>>,
+}
+
+/// What few workers want.
+struct RareOptions<'a, Req, Res, E> {
     cors: Cors,
     props: Option<HeaderValue>,
     placement: Placement,
-    retry: RoutingRetry,
     before_connect: Option<BeforeHook<'a, Req, Res, E>>,
     before_request: Option<BeforeHook<'a, Req, Res, E>>,
     hooked: Option<&'a [&'a str]>,
     on_retry: Option<RetryObserver<'a>>,
 }
 
-impl<'a, Req, Res, E> RouteOptions<'a, Req, Res, E> {
-    /// Prefix `agents`, no CORS, no hooks, no default agent, three attempts.
-    #[must_use]
-    pub fn new() -> Self {
+impl<Req, Res, E> Default for RareOptions<'_, Req, Res, E> {
+    fn default() -> Self {
         Self {
-            prefix: Cow::Borrowed("agents"),
-            default_binding: None,
             cors: Cors::Off,
             props: None,
             placement: Placement::default(),
-            retry: RoutingRetry::default(),
             before_connect: None,
             before_request: None,
             hooked: None,
             on_retry: None,
         }
+    }
+}
+
+impl<'a, Req, Res, E> RouteOptions<'a, Req, Res, E> {
+    /// Prefix `agents`, no CORS, no hooks, no default agent, three attempts.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { prefix: Cow::Borrowed("agents"), default_binding: None, retry: RoutingRetry::default(), rare: None }
+    }
+
+    fn rare(&self) -> Option<&RareOptions<'a, Req, Res, E>> {
+        self.rare.as_deref().filter(|_| demand::ROUTING.is_noted())
+    }
+
+    fn rare_mut(&mut self) -> &mut RareOptions<'a, Req, Res, E> {
+        demand::ROUTING.note();
+        self.rare.get_or_insert_default()
     }
 
     /// First segments of the path, `api/agents` for instance; an empty text means `agents`. With a slash at either end it matches
@@ -170,21 +188,21 @@ impl<'a, Req, Res, E> RouteOptions<'a, Req, Res, E> {
     /// Headers for browsers on other origins. Default: none.
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
-        self.cors = cors;
+        self.rare_mut().cors = cors;
         self
     }
 
     /// Props for the start of the agent, as [`encode_props`](crate::encode_props) makes them.
     #[must_use]
     pub fn props(mut self, props: HeaderValue) -> Self {
-        self.props = Some(props);
+        self.rare_mut().props = Some(props);
         self
     }
 
     /// Where the agent lives.
     #[must_use]
     pub fn placement(mut self, placement: Placement) -> Self {
-        self.placement = placement;
+        self.rare_mut().placement = placement;
         self
     }
 
@@ -201,7 +219,7 @@ impl<'a, Req, Res, E> RouteOptions<'a, Req, Res, E> {
     where
         F: Future<Output = Result<Before<Req, Res>, E>> + 'a,
     {
-        self.before_connect = Some(Box::new(move |request, route| Box::pin(hook(request, route))));
+        self.rare_mut().before_connect = Some(Box::new(move |request, route| Box::pin(hook(request, route))));
         self
     }
 
@@ -211,7 +229,7 @@ impl<'a, Req, Res, E> RouteOptions<'a, Req, Res, E> {
     where
         F: Future<Output = Result<Before<Req, Res>, E>> + 'a,
     {
-        self.before_request = Some(Box::new(move |request, route| Box::pin(hook(request, route))));
+        self.rare_mut().before_request = Some(Box::new(move |request, route| Box::pin(hook(request, route))));
         self
     }
 
@@ -219,14 +237,14 @@ impl<'a, Req, Res, E> RouteOptions<'a, Req, Res, E> {
     /// which takes much less.
     #[must_use]
     pub fn hooks_for(mut self, bindings: &'a [&'a str]) -> Self {
-        self.hooked = Some(bindings);
+        self.rare_mut().hooked = Some(bindings);
         self
     }
 
     /// Is told of every failed attempt that is followed by another.
     #[must_use]
     pub fn on_retry(mut self, observe: impl Fn(&RetryNotice<'_>) + 'a) -> Self {
-        self.on_retry = Some(Box::new(observe));
+        self.rare_mut().on_retry = Some(Box::new(observe));
         self
     }
 
@@ -236,8 +254,10 @@ impl<'a, Req, Res, E> RouteOptions<'a, Req, Res, E> {
     ///
     /// If that attempt fails, [`route_again`] goes on.
     pub fn straight<'p>(&'p self, path: &'p str, bindings: &'p [Binding]) -> Option<(&'p str, &'p str)> {
-        let is_plain = self.cors.is_off() && self.props.is_none() && self.placement == Placement::default();
-        if !is_plain {
+        let is_plain = |rare: &RareOptions<'_, Req, Res, E>| {
+            rare.cors.is_off() && rare.props.is_none() && rare.placement == Placement::default()
+        };
+        if !self.rare().is_none_or(is_plain) {
             return None;
         }
         match path::find(path, &self.prefix, bindings, self.default_binding.as_deref()) {
@@ -247,17 +267,19 @@ impl<'a, Req, Res, E> RouteOptions<'a, Req, Res, E> {
     }
 
     fn may_be_hooked(&self, binding: &str) -> bool {
-        let has_hook = self.before_connect.is_some() || self.before_request.is_some();
-        has_hook && self.hooked.is_none_or(|bindings| bindings.contains(&binding))
+        let Some(rare) = self.rare() else { return false };
+        let has_hook = rare.before_connect.is_some() || rare.before_request.is_some();
+        has_hook && rare.hooked.is_none_or(|bindings| bindings.contains(&binding))
     }
 
     fn delivery<'d>(&'d self, route: &'d Route) -> Delivery<'d> {
+        let rare = self.rare();
         Delivery {
             route,
-            placement: &self.placement,
-            props: self.props.as_ref(),
+            placement: rare.map(|rare| &rare.placement),
+            props: rare.and_then(|rare| rare.props.as_ref()),
             retry: self.retry,
-            on_retry: self.on_retry.as_deref(),
+            on_retry: rare.and_then(|rare| rare.on_retry.as_deref()),
         }
     }
 }
@@ -274,8 +296,8 @@ impl<Req, Res, E> fmt::Debug for RouteOptions<'_, Req, Res, E> {
         f.debug_struct("RouteOptions")
             .field("prefix", &self.prefix)
             .field("default_binding", &self.default_binding)
-            .field("cors", &self.cors)
-            .field("placement", &self.placement)
+            .field("cors", &self.rare.as_ref().map(|rare| &rare.cors))
+            .field("placement", &self.rare.as_ref().map(|rare| &rare.placement))
             .field("retry", &self.retry)
             .finish_non_exhaustive()
     }
@@ -296,22 +318,27 @@ pub async fn route<G: Gateway, E: From<HostError>>(
         PathMatch::UnknownClass => return Ok(Some(gateway.plain(400, "Invalid request"))),
         PathMatch::Agent(route) => route,
     };
-    if !options.cors.is_off() && gateway.method(&request) == Method::OPTIONS {
-        return Ok(Some(with_headers(gateway, gateway.plain(200, ""), &options.cors)));
+    let rare = options.rare();
+    let cors = rare.map_or(&Cors::Off, |rare| &rare.cors);
+    if !cors.is_off() && gateway.method(&request) == Method::OPTIONS {
+        return Ok(Some(with_headers(gateway, gateway.plain(200, ""), cors)));
     }
-    let upgrade = is_upgrade(gateway, &request);
+    // Asked only where it matters.
+    let upgrade = rare.is_some() && is_upgrade(gateway, &request);
     // Before the hook, so that neither it nor the agent takes a client's word for the router's.
     strip_internal_headers(gateway, &mut request)?;
-    let cors = if upgrade { &Cors::Off } else { &options.cors };
-    let hook = if upgrade { &options.before_connect } else { &options.before_request };
-    if let Some(hook) = hook.as_ref().filter(|_| options.may_be_hooked(&route.binding)) {
+    let cors = if upgrade { &Cors::Off } else { cors };
+    let hooked = rare.filter(|_| options.may_be_hooked(&route.binding));
+    let hook = hooked.and_then(|rare| if upgrade { rare.before_connect.as_ref() } else { rare.before_request.as_ref() });
+    if let Some(hook) = hook {
         match hook(request, route.clone()).await? {
             Before::Forward(forwarded) => request = forwarded,
             Before::Respond(response) => return Ok(Some(with_headers(gateway, response, cors))),
         }
     }
     let response = options.delivery(&route).run(gateway, request, None).await?;
-    Ok(Some(with_headers(gateway, response, cors)))
+    // Said here too, so that a worker without such options is built without what sets headers.
+    Ok(Some(if cors.is_off() { response } else { with_headers(gateway, response, cors) }))
 }
 
 /// Goes on where the first attempt to hand over a [straight](RouteOptions::straight) request failed; `request` is a copy that has
@@ -348,8 +375,8 @@ pub async fn deliver<G: Gateway>(
 pub struct Delivery<'a> {
     /// To whom.
     pub route: &'a Route,
-    /// Where that agent lives.
-    pub placement: &'a Placement,
+    /// Where that agent lives. `None`: wherever the platform likes.
+    pub placement: Option<&'a Placement>,
     /// Props for its start, as [`encode_props`](crate::encode_props) makes them.
     pub props: Option<&'a HeaderValue>,
     /// How often to try again where the platform says that it may help, or where the object was destroyed while it held a request that
@@ -384,7 +411,8 @@ impl Delivery<'_> {
             gateway.set_request_header(&mut request, PROPS, Some(props))?;
         }
         let Route { binding, name } = self.route;
-        let target = Target { binding: binding.clone(), name: name.clone(), placement: self.placement.clone() };
+        let target =
+            Target { binding: binding.clone(), name: name.clone(), placement: self.placement.cloned().unwrap_or_default() };
         let max_attempts = self.retry.max_attempts();
         let mut next = Some(request);
         for attempt in 1..=max_attempts {
@@ -425,7 +453,7 @@ impl Delivery<'_> {
 impl fmt::Debug for Delivery<'_> {
     // Props may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Delivery").field("route", self.route).field("placement", self.placement).finish_non_exhaustive()
+        f.debug_struct("Delivery").field("route", self.route).field("placement", &self.placement).finish_non_exhaustive()
     }
 }
 

@@ -11,6 +11,7 @@ use futures::future::LocalBoxFuture;
 use http::{HeaderName, HeaderValue};
 
 use crate::agent::Agent;
+use crate::demand;
 use crate::host::{HostError, Level, Placement, Target};
 use crate::http::{Request, Response};
 use crate::instance::Entity;
@@ -133,6 +134,9 @@ impl<B: Agent> AgentStub<B> {
         if let Some(props) = &self.props {
             request.put_header(PROPS, props.clone());
         }
+        demand::FETCH_AGENT.note();
+        // The answer's body may go out as it comes in.
+        demand::STREAM.note();
         self.caller.shell().host.fetch_agent(&self.target, request)
     }
 }

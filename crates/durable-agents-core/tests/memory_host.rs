@@ -277,7 +277,7 @@ fn forms_are_taken_apart() {
 fn a_body_is_streamed_in_and_out() {
     let (host, object) = lab();
     let pieces = futures::stream::iter(["a", "b"].map(|piece| Ok(Bytes::from(piece)))).boxed_local();
-    let answer = object.request(Request::new(Method::POST, "/echo", Body::Stream(pieces)));
+    let answer = object.request(Request::new(Method::POST, "/echo", Body::stream(pieces)));
     assert_eq!(answer.text(), "ab");
 
     let mut ticks = object.stream(Request::get("/ticks"));

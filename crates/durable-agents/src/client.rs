@@ -100,7 +100,7 @@ impl<A: Agent> AgentByName<A> {
         let Target { binding, name, placement } = &self.target;
         let delivery = Delivery {
             route: &Route { binding: binding.clone(), name: name.clone() },
-            placement,
+            placement: Some(placement),
             props: self.props.as_ref(),
             retry: self.retry,
             on_retry: None,

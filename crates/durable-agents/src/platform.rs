@@ -2,7 +2,7 @@
 
 use durable_agents_core::host::{HostError, Surroundings};
 use durable_agents_core::http::Body;
-use durable_agents_core::{Agent, Context};
+use durable_agents_core::{Agent, Context, demand};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::ReadableStream;
 use worker::worker_sys::DurableObjectState;
@@ -35,6 +35,8 @@ impl<A: Agent> Platform for Context<A> {
     }
 
     fn durable_state(&self) -> Result<worker::durable::State, HostError> {
+        // Whoever has it can have the platform answer.
+        demand::AUTO_RESPONSE.note();
         let state: JsValue = host(self)?.state.clone().into();
         Ok(state.unchecked_into::<DurableObjectState>().into())
     }
@@ -47,9 +49,10 @@ pub fn surroundings(env: &worker::Env) -> impl Surroundings + use<> {
 
 /// A body that reads a stream of the platform. Dropped before its end, it cancels the stream.
 pub fn body_of(stream: ReadableStream) -> Body {
+    demand::STREAM.note();
     pieces(stream)
 }
 
 fn host<A: Agent>(cx: &Context<A>) -> Result<&WorkerHost, HostError> {
-    cx.host().as_any().downcast_ref().ok_or_else(|| HostError::new("the agent does not run on workerd"))
+    cx.adapter().downcast_ref().ok_or_else(|| HostError::new("the agent does not run on workerd"))
 }

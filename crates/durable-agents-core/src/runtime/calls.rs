@@ -174,7 +174,7 @@ impl Runtime {
             if method.streaming {
                 return Err((Kind::NoSuchMethod, format!("Method {} streams, so it is for clients alone", method.name)));
             }
-            let args = request.take_body().text().await.map_err(|wrong| (Kind::Arguments, wrong.to_string()))?;
+            let args = request.body_to_read().text().await.map_err(|wrong| (Kind::Arguments, wrong.to_string()))?;
             let answer = Rc::clone(&self.entity).call(method.row(), Caller::Code(Rc::clone(&trace)), Args::new(args)).await;
             answer.map_err(|error| match error.downcast_ref() {
                 Some(ArgumentError { .. }) => (Kind::Arguments, error.to_string()),

@@ -13,6 +13,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 
 use super::socket::Pipe;
 use super::world::{Slot, World, reset};
+use crate::demand;
 use crate::host::{HostError, Level, Target};
 use crate::http::{Body, BodyError, FormData, FormField, Headers, Request, RequestSource, Response};
 use crate::route::{Binding, Gateway};
@@ -44,6 +45,7 @@ impl RequestSource for Sealed {
     }
 
     fn form_data(&mut self) -> LocalBoxFuture<'static, Result<FormData, BodyError>> {
+        demand::FORM_DATA.expect_noted();
         let content_type = self.header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
         let body = self.take_body();
         Box::pin(async move {
@@ -89,6 +91,7 @@ async fn multipart(content_type: &str, body: Bytes) -> Result<FormData, BodyErro
 /// A response on its way out of an object. A stream in it goes on being made inside the object, while somebody reads it.
 pub(super) fn detach(world: &Rc<World>, slot: &Rc<Slot>, response: Response) -> Response {
     let Body::Stream(mut pieces) = response.body else { return response };
+    demand::STREAM.expect_noted();
     let (mut pump, reader) = mpsc::channel(0);
     let work = async move {
         while let Some(piece) = pieces.next().await {

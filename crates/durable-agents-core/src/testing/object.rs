@@ -19,6 +19,7 @@ use super::http::{Collected, collect};
 use super::random::Random;
 use super::socket::ServerEnd;
 use super::world::{Slot, World, never, reset};
+use crate::demand;
 use crate::host::{Host, HostError, Level, Rows, Socket, SqlValue, Store, Surroundings, Target};
 use crate::http::{Body, Request, Response};
 use crate::liveness::MAX_AUTO_RESPONSE_CHARS;
@@ -88,10 +89,12 @@ impl Surroundings for ObjectHost {
     }
 
     fn var(&self, name: &str) -> Option<String> {
+        demand::VAR.expect_noted();
         self.world.upgrade()?.vars.borrow().get(name).cloned()
     }
 
     fn verify(&self, key: &VerifyingKey, data: &[u8], signature: &[u8]) -> LocalBoxFuture<'static, Result<bool, HostError>> {
+        demand::VERIFY.expect_noted();
         let genuine = crypto::verify(key, data, signature);
         match self.here() {
             // The platform's answer is a promise: others get their turn before it.
@@ -159,6 +162,7 @@ impl Host for ObjectHost {
     }
 
     fn set_auto_response(&self, pair: Option<(&str, &str)>) -> Result<(), HostError> {
+        demand::AUTO_RESPONSE.expect_noted();
         let slot = self.storage.slot().ok_or_else(reset)?;
         if let Some(long) = pair.into_iter().flat_map(|(request, response)| [request, response]).find(|text| too_long(text)) {
             let chars = long.encode_utf16().count();
@@ -179,6 +183,7 @@ impl Host for ObjectHost {
     }
 
     fn fetch_agent(&self, target: &Target, request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>> {
+        demand::FETCH_AGENT.expect_noted();
         let Some((_, slot)) = self.here() else { return never() };
         let (answer, answered) = oneshot::channel();
         let target = target.clone();
@@ -193,6 +198,7 @@ impl Host for ObjectHost {
     }
 
     fn fetch_url(&self, request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>> {
+        demand::FETCH_URL.expect_noted();
         let Some((_, slot)) = self.here() else { return never() };
         let (answer, answered) = oneshot::channel();
         slot.emit(move |world| {
@@ -485,7 +491,7 @@ impl Streaming {
     pub fn next_piece(&mut self) -> Option<bytes::Bytes> {
         let mut pieces = std::mem::take(&mut self.response.body).into_stream();
         let next = self.world.drive("the next piece of the body", futures::StreamExt::next(&mut pieces));
-        self.response.body = Body::Stream(pieces);
+        self.response.body = Body::stream(pieces);
         next.map(|piece| piece.unwrap_or_else(|error| panic!("the body broke off: {error}")))
     }
 
@@ -499,7 +505,7 @@ impl Streaming {
             self.world.run_until_idle();
             next = futures::StreamExt::next(&mut pieces).now_or_never().flatten();
         }
-        self.response.body = Body::Stream(pieces);
+        self.response.body = Body::stream(pieces);
         next.map(|piece| piece.unwrap_or_else(|error| panic!("the body broke off: {error}")))
     }
 }

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 
 use bytes::Bytes;
-use durable_agents_core::INTERNAL_HEADERS;
 use durable_agents_core::host::HostError;
 use durable_agents_core::http::{
     Body, BodyError, FormData, FormField, HeaderValue, Headers, MAX_COLLECTED_BYTES, Method, Request, RequestSource, Response,
     StatusCode,
 };
+use durable_agents_core::{INTERNAL_HEADERS, demand};
 use futures::future::LocalBoxFuture;
 use futures::stream;
 use js_sys::futures::JsFuture;
@@ -200,7 +200,7 @@ impl RequestSource for JsRequest {
     }
 
     fn headers(&self) -> Headers {
-        headers_of(&self.request)
+        if demand::HEADERS.is_noted() { headers_of(&self.request) } else { Headers::new() }
     }
 
     fn take_body(&mut self) -> Body {
@@ -215,6 +215,9 @@ impl RequestSource for JsRequest {
     }
 
     fn form_data(&mut self) -> LocalBoxFuture<'static, Result<FormData, BodyError>> {
+        if !demand::FORM_DATA.is_noted() {
+            return Box::pin(async { Err(BodyError::Form(String::new())) });
+        }
         // The platform reads a form into memory as a whole.
         if self.length().and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > MAX_COLLECTED_BYTES) {
             return Box::pin(async { Err(BodyError::TooLarge { limit: MAX_COLLECTED_BYTES }) });
@@ -261,7 +264,7 @@ fn is_one_piece(content_length: Option<&str>) -> bool {
 
 /// A body that arrives as a whole.
 fn one_piece(buffer: Result<Promise, JsValue>) -> Body {
-    Body::stream(stream::once(async move {
+    Body::arriving(stream::once(async move {
         let buffer = JsFuture::from(buffer.map_err(cut)?).await.map_err(cut)?;
         Ok(bytes_from_js(&buffer))
     }))
@@ -270,8 +273,8 @@ fn one_piece(buffer: Result<Promise, JsValue>) -> Body {
 /// A body that arrives piece by piece.
 pub(crate) fn pieces(stream: web_sys::ReadableStream) -> Body {
     match stream.unchecked_into::<sys::ReadableStream>().get_reader() {
-        Err(exception) => Body::stream(stream::iter([Err(cut(exception))])),
-        Ok(reader) => Body::stream(stream::unfold(Reading { reader, ended: false }, |mut reading| async {
+        Err(exception) => Body::arriving(stream::iter([Err(cut(exception))])),
+        Ok(reader) => Body::arriving(stream::unfold(Reading { reader, ended: false }, |mut reading| async {
             if reading.ended {
                 return None;
             }
@@ -319,7 +322,8 @@ pub(super) fn body_to_js(body: Body) -> Result<JsValue, JsValue> {
     match body {
         Body::Empty => Ok(JsValue::NULL),
         Body::Bytes(bytes) => Ok(Uint8Array::from(&*bytes).into()),
-        Body::Stream(pieces) => stream_to_js(pieces),
+        Body::Stream(pieces) if demand::STREAM.is_noted() => stream_to_js(pieces),
+        Body::Stream(_) => Ok(JsValue::NULL),
     }
 }
 

@@ -4,10 +4,11 @@ use std::any::Any;
 use std::rc::Rc;
 use std::time::Duration;
 
+use durable_agents_core::demand;
 use durable_agents_core::host::{Host, HostError, Level, Socket, Store, Surroundings, Target};
 use durable_agents_core::http::{Request, Response};
 use durable_agents_core::signature::VerifyingKey;
-use futures::future::LocalBoxFuture;
+use futures::future::{LocalBoxFuture, ready};
 use js_sys::futures::JsFuture;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -48,11 +49,11 @@ impl Surroundings for WorkerHost {
     }
 
     fn var(&self, name: &str) -> Option<String> {
-        self.around.var(name)
+        if demand::VAR.is_noted() { self.around.var(name) } else { None }
     }
 
     fn verify(&self, key: &VerifyingKey, data: &[u8], signature: &[u8]) -> LocalBoxFuture<'static, Result<bool, HostError>> {
-        self.around.verify(key, data, signature)
+        if demand::VERIFY.is_noted() { self.around.verify(key, data, signature) } else { undemanded() }
     }
 }
 
@@ -110,6 +111,9 @@ impl Host for WorkerHost {
     }
 
     fn set_auto_response(&self, pair: Option<(&str, &str)>) -> Result<(), HostError> {
+        if !demand::AUTO_RESPONSE.is_noted() {
+            return Ok(());
+        }
         let set = match pair {
             Some((request, response)) => {
                 sys::WebSocketRequestResponsePair::new(request, response).and_then(|pair| self.state.set_auto_response(&pair))
@@ -121,6 +125,10 @@ impl Host for WorkerHost {
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since 1970")]
     fn auto_response_ms(&self, socket: &dyn Socket) -> Option<u64> {
+        // Without those, there is nothing to look for.
+        if !demand::AUTO_RESPONSE.is_noted() {
+            return None;
+        }
         let socket: &JsSocket = (socket as &dyn Any).downcast_ref()?;
         let date = self.state.auto_response_date(&socket.socket).ok().flatten()?;
         Some(date.get_time() as u64)
@@ -132,16 +140,21 @@ impl Host for WorkerHost {
     }
 
     fn fetch_agent(&self, target: &Target, request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>> {
-        fetch(&self.around.env, target, request)
+        if demand::FETCH_AGENT.is_noted() { fetch(&self.around.env, target, request) } else { undemanded() }
     }
 
     fn fetch_url(&self, request: Request) -> LocalBoxFuture<'static, Result<Response, HostError>> {
-        Box::pin(exchange::fetch(request))
+        if demand::FETCH_URL.is_noted() { Box::pin(exchange::fetch(request)) } else { undemanded() }
     }
 
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// What nothing in this worker asks for, so that it is not there.
+fn undemanded<T: 'static>() -> LocalBoxFuture<'static, Result<T, HostError>> {
+    Box::pin(ready(Err(HostError::new("nobody has noted the demand"))))
 }
 
 /// Sends a request to an object.

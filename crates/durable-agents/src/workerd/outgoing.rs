@@ -5,18 +5,14 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
-use bytes::Bytes;
-use durable_agents_core::http::BodyError;
+use durable_agents_core::http::Pieces;
 use futures::StreamExt;
-use futures::stream::LocalBoxStream;
 use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::closure::Closure;
 
 use super::convert::promise;
 use super::sys;
-
-type Pieces = LocalBoxStream<'static, Result<Bytes, BodyError>>;
 
 /// A stream that asks for a piece when somebody reads it. Where that somebody leaves, the pieces are dropped.
 pub(super) fn stream_to_js(pieces: Pieces) -> Result<JsValue, JsValue> {
