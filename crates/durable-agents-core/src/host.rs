@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::future::LocalBoxFuture;
 
 use crate::http::{Request, Response};
-use crate::message::Payload;
+use crate::message::{Data, Payload};
 use crate::signature::VerifyingKey;
 
 /// What the platform offers to all code: in an object, and in the worker that no object has been asked for yet.
@@ -196,8 +196,34 @@ pub trait Store {
         self.run(sql, params).map(drop)
     }
 
+    /// The same with a part of a message as the statement's only parameter. A message for many sockets is converted for all of them and
+    /// for this once.
+    ///
+    /// # Errors
+    /// SQLite's own message.
+    fn write_part(&self, sql: &str, message: &Payload<'_>, around: Around) -> Result<(), HostError> {
+        self.write(sql, &[around.part_of(message).into()])
+    }
+
     /// Bytes that the database takes on disk.
     fn size_bytes(&self) -> u64;
+}
+
+/// What of a text message is no part of what is stored: how many characters at its beginning and at its end, all of them ASCII.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Around {
+    /// At the beginning.
+    pub before: usize,
+    /// At the end.
+    pub after: usize,
+}
+
+impl Around {
+    /// The part that is stored; nothing of what is no text, or too short.
+    pub fn part_of<'m>(self, message: &'m Payload<'_>) -> &'m str {
+        let Data::Text(text) = message.data() else { return "" };
+        text.len().checked_sub(self.after).and_then(|end| text.get(self.before..end)).unwrap_or_default()
+    }
 }
 
 /// A value that SQLite stores.

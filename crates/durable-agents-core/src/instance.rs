@@ -25,7 +25,8 @@ use crate::shell::Shell;
 use crate::stub::decode_props;
 use crate::tags::Tags;
 use crate::task::{Run, Task};
-use crate::{alarm, json, orphans, queue, state, wire};
+use crate::wire::server::StateFrame;
+use crate::{alarm, json, orphans, queue, state};
 
 pub(crate) use crate::guard::Hook;
 
@@ -47,8 +48,8 @@ pub(crate) trait Entity: Any {
     fn on_error(self: Rc<Self>, error: Error) -> Hook<()>;
     /// Asks the agent about a new connection: its tags, which it has then, and what else it is.
     fn plan(self: Rc<Self>, link: Rc<Link>, request: Rc<Request>) -> Hook<Plan>;
-    /// The state's JSON text, after setting the initial state if need be.
-    fn state_json(self: Rc<Self>) -> Result<Option<Rc<str>>, StateError>;
+    /// The state, after setting the initial state if need be.
+    fn state_frame(self: Rc<Self>) -> Result<Option<Rc<StateFrame>>, StateError>;
     /// Sets the state as a client sent it.
     fn set_client_state(self: Rc<Self>, link: Rc<Link>, json: &str) -> Result<(), StateError>;
     /// Looks a method up by its name on the wire.
@@ -124,15 +125,15 @@ enum Cached<S> {
     Present(Stored<S>),
 }
 
-/// A state as it stands in storage: the value and the JSON text of it.
+/// A state as it stands in storage: the value, and the frame with the JSON text of it.
 pub(crate) struct Stored<S> {
     pub(crate) value: Rc<S>,
-    pub(crate) json: Rc<str>,
+    frame: Rc<StateFrame>,
 }
 
 impl<S> Clone for Stored<S> {
     fn clone(&self) -> Self {
-        Self { value: Rc::clone(&self.value), json: Rc::clone(&self.json) }
+        Self { value: Rc::clone(&self.value), frame: Rc::clone(&self.frame) }
     }
 }
 
@@ -181,7 +182,7 @@ impl<A: Agent> Instance<A> {
         if let Some(json) = state::read(tables, store)? {
             match decode::<A::State>(&json) {
                 Ok(value) => {
-                    let stored = Stored { value: Rc::new(value), json: json.into() };
+                    let stored = Stored { value: Rc::new(value), frame: Rc::new(StateFrame::new(&json)) };
                     self.state.replace(Cached::Present(stored.clone()));
                     return Ok(Some(stored));
                 }
@@ -211,8 +212,7 @@ impl<A: Agent> Instance<A> {
         self.state.replace(Cached::Unread);
     }
 
-    /// Validate, persist, remember, broadcast, report: in this order, so that a crash between any two shows nobody what was not
-    /// stored.
+    /// Validate, persist, remember, broadcast, report: in this order. See [`Shell::publish_state`].
     pub(crate) fn commit_state(
         self: &Rc<Self>,
         next: A::State,
@@ -230,13 +230,10 @@ impl<A: Agent> Instance<A> {
         let agent = self.agent().map_err(StateError::Rejected)?;
         guard_sync(|| agent.validate_state_change(&cx, &next, &source)).map_err(StateError::Rejected)?;
         let json = serde_json::to_string(&next).map_err(|error| StateError::Shape(error.to_string()))?;
-        state::write(&self.shell.background.tables, self.shell.store(), &json)?;
         let next = Rc::new(next);
-        let frame = wire::server::state(&json);
-        self.state.replace(Cached::Present(Stored { value: Rc::clone(&next), json: json.into() }));
-        // By socket, not by id: a twin under the same id wants to know.
-        let is_source = |link: &Rc<Link>| origin.as_ref().is_some_and(|origin| Rc::ptr_eq(origin, link));
-        self.shell.broadcast(frame.into(), |link| !link.flags().no_protocol && !is_source(link));
+        self.shell.publish_state(&json, origin.as_ref(), &mut |frame| {
+            self.state.replace(Cached::Present(Stored { value: Rc::clone(&next), frame }));
+        })?;
         if !A::HOOKS.contains(Hooks::ON_STATE_CHANGED) {
             return Ok(());
         }
@@ -414,8 +411,8 @@ impl<A: Agent> Entity for Instance<A> {
         })
     }
 
-    fn state_json(self: Rc<Self>) -> Result<Option<Rc<str>>, StateError> {
-        Ok(self.state()?.map(|stored| stored.json))
+    fn state_frame(self: Rc<Self>) -> Result<Option<Rc<StateFrame>>, StateError> {
+        Ok(self.state()?.map(|stored| stored.frame))
     }
 
     fn set_client_state(self: Rc<Self>, link: Rc<Link>, json: &str) -> Result<(), StateError> {

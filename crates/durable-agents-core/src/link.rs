@@ -11,7 +11,7 @@ use crate::close;
 use crate::error::{AttachmentError, ConnectionError};
 use crate::farewell::Farewells;
 use crate::guard;
-use crate::host::{ReadyState, Socket, SocketError};
+use crate::host::{Host, ReadyState, Socket, SocketError};
 use crate::lifecycle::Inbox;
 use crate::message::Payload;
 use crate::tags::Tags;
@@ -53,6 +53,14 @@ thread_local! {
 ///
 /// Attachments outlast hibernation and nothing else, and hibernation comes between events only.
 pub(crate) fn save_all() {
+    if UNSAVED.with_borrow(|links| !links.is_empty()) {
+        save_changed();
+    }
+}
+
+// Not a part of what every event runs through.
+#[inline(never)]
+fn save_changed() {
     for link in UNSAVED.take() {
         link.save();
     }
@@ -328,11 +336,12 @@ impl std::fmt::Debug for Link {
 }
 
 /// The connections that are in memory: a cache of the platform's sockets and their attachments.
-#[derive(Debug, Default)]
 pub(crate) struct Links {
+    host: Rc<dyn Host>,
     slots: RefCell<Vec<Option<Rc<Link>>>>,
     free: RefCell<Vec<usize>>,
-    epoch: u64,
+    // Drawn for the first socket: many wakes have none.
+    epoch: OnceCell<u64>,
     // Whether every socket of the platform is in here.
     complete: Cell<bool>,
 }
@@ -344,14 +353,17 @@ const SLOT_BITS: u32 = 21;
 const ENDED: u64 = (1 << SLOT_BITS) - 1;
 
 impl Links {
-    /// `epoch` tells the keys of this wake from those of another; random.
-    pub(crate) fn new(epoch: u32) -> Self {
-        Self { epoch: u64::from(epoch), ..Self::default() }
+    pub(crate) fn new(host: Rc<dyn Host>) -> Self {
+        Self { host, slots: RefCell::default(), free: RefCell::default(), epoch: OnceCell::new(), complete: Cell::new(false) }
     }
 
-    /// What tells this wake from others.
+    /// What tells this wake, and its keys, from others; random.
     pub(crate) fn epoch(&self) -> u64 {
-        self.epoch
+        *self.epoch.get_or_init(|| {
+            let mut epoch = [0; 4];
+            self.host.fill_random(&mut epoch);
+            u32::from_le_bytes(epoch).into()
+        })
     }
 
     pub(crate) fn insert(&self, link: Rc<Link>) {
@@ -361,7 +373,7 @@ impl Links {
             slots.len() - 1
         });
         if let (Some(socket), Ok(number)) = (link.socket(), u64::try_from(slot)) {
-            socket.set_key(self.epoch << SLOT_BITS | number);
+            socket.set_key(self.epoch() << SLOT_BITS | number);
         }
         if let Some(place) = slots.get_mut(slot) {
             *place = Some(link);
@@ -388,7 +400,8 @@ impl Links {
     }
 
     fn slot_at(&self, key: u64) -> Option<usize> {
-        if key >> SLOT_BITS != self.epoch {
+        // Before the first socket, no key is of this wake.
+        if Some(&(key >> SLOT_BITS)) != self.epoch.get() {
             return None;
         }
         usize::try_from(key & ENDED).ok()
@@ -398,7 +411,7 @@ impl Links {
     pub(crate) fn remove(&self, link: &Rc<Link>) {
         let Some(socket) = link.socket() else { return };
         let Some(slot) = self.slot_of(socket) else { return };
-        socket.set_key(self.epoch << SLOT_BITS | ENDED);
+        socket.set_key(self.epoch() << SLOT_BITS | ENDED);
         if let Some(place) = self.slots.borrow_mut().get_mut(slot)
             && place.as_ref().is_some_and(|here| Rc::ptr_eq(here, link))
         {

@@ -197,7 +197,9 @@ impl Runtime {
             return Err(error_of_start());
         }
         shell.started.set(true);
-        Rc::clone(&self.entity).resume();
+        if shell.background.tables.has_jobs() {
+            Rc::clone(&self.entity).resume();
+        }
         Ok(())
     }
 
@@ -299,13 +301,13 @@ impl Runtime {
             return Ok(Vec::new());
         }
         // The last thing before the socket is accepted, so that no change comes between.
-        let state = Rc::clone(&self.entity).state_json()?;
+        let state = Rc::clone(&self.entity).state_frame()?;
         let shell = self.shell();
         let mut greeting = Vec::with_capacity(3);
         if shell.options.send_identity_on_connect {
             greeting.push(wire::server::identity(shell.name(), &kebab(shell.class), state.is_some()).into());
         }
-        greeting.extend(state.map(|json| wire::server::state(&json).into()));
+        greeting.extend(state.map(|frame| frame.text().to_owned().into()));
         greeting.push(wire::server::NO_MCP_SERVERS.into());
         Ok(greeting)
     }

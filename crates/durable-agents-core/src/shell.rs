@@ -10,13 +10,15 @@ use crate::agent::AgentOptions;
 use crate::alarm::Background;
 use crate::destroy::Closed;
 use crate::eager::begin;
-use crate::error::Error;
+use crate::error::{Error, StateError};
 use crate::host::{Host, HostError, Level, Socket, SocketError, Store};
 use crate::lifecycle::Gate;
 use crate::link::{Link, Links, SERIAL_COUNT_BITS};
 use crate::message::Payload;
 use crate::resume::Spans;
 use crate::rpc::{Hop, Trace, uuid};
+use crate::state;
+use crate::wire::server::StateFrame;
 
 pub(crate) struct Shell {
     pub(crate) host: Rc<dyn Host>,
@@ -40,14 +42,12 @@ impl Shell {
         options: AgentOptions,
         next_run: fn(&Self, bool) -> Result<Option<u64>, HostError>,
     ) -> Self {
-        let mut epoch = [0; 4];
-        host.fill_random(&mut epoch);
         Self {
+            links: Links::new(Rc::clone(&host)),
             host,
             class,
             options,
             next_run,
-            links: Links::new(u32::from_le_bytes(epoch)),
             gate: Gate::default(),
             started: Cell::new(false),
             background: Background::default(),
@@ -184,6 +184,24 @@ impl Shell {
                 self.send(link, &payload);
             }
         });
+    }
+
+    /// Stores a state, JSON text, has it remembered and tells the others: in this order, so that a crash between any two shows nobody
+    /// what was not stored.
+    pub(crate) fn publish_state(
+        &self,
+        json: &str,
+        origin: Option<&Rc<Link>>,
+        remember: &mut dyn FnMut(Rc<StateFrame>),
+    ) -> Result<(), StateError> {
+        let frame = Rc::new(StateFrame::new(json));
+        let message = Payload::from(frame.text()).for_many();
+        state::write(&self.background.tables, self.store(), &message)?;
+        remember(Rc::clone(&frame));
+        // By socket, not by id: a twin under the same id wants to know.
+        let is_origin = |link: &Rc<Link>| origin.is_some_and(|origin| Rc::ptr_eq(origin, link));
+        self.broadcast(message, |link| !link.flags().no_protocol && !is_origin(link));
+        Ok(())
     }
 
     /// Sends to one connection, if it is still there.

@@ -2,8 +2,10 @@
 
 use crate::error::StateError;
 use crate::host::{HostError, SqlValue, Store};
+use crate::message::Payload;
 use crate::sql::migrate::{STATE, Tables};
 use crate::sql::{MAX_VALUE_BYTES, lazy};
+use crate::wire::server::StateFrame;
 
 /// Row of the state. Written at every change, whole; at most one.
 const ROW: &str = "cf_state_row_id";
@@ -26,14 +28,16 @@ pub(crate) fn read(tables: &Tables, store: &dyn Store) -> Result<Option<String>,
     })
 }
 
-/// Replaces the stored text.
-pub(crate) fn write(tables: &Tables, store: &dyn Store, json: &str) -> Result<(), StateError> {
-    if json.len() > MAX_STATE_BYTES {
-        return Err(StateError::TooLarge { size_bytes: json.len(), limit_bytes: MAX_STATE_BYTES });
+/// Replaces the stored text by that in a [`StateFrame`], which `message` is.
+pub(crate) fn write(tables: &Tables, store: &dyn Store, message: &Payload<'_>) -> Result<(), StateError> {
+    let around = StateFrame::around();
+    let size_bytes = around.part_of(message).len();
+    if size_bytes > MAX_STATE_BYTES {
+        return Err(StateError::TooLarge { size_bytes, limit_bytes: MAX_STATE_BYTES });
     }
     // The id is in the text: a parameter more is a string more for the platform to make.
     let sql = "INSERT OR REPLACE INTO cf_agents_state (id, state) VALUES ('cf_state_row_id', ?)";
-    tables.write(store, &STATE, sql, &[json.into()])?;
+    tables.write(store, &STATE, || store.write_part(sql, message, around))?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use super::cells::Cells;
 use super::lazy;
-use crate::host::{HostError, Rows, SqlValue, Store};
+use crate::host::{HostError, Rows, Store};
 
 /// One table.
 pub(crate) struct Table {
@@ -127,7 +127,12 @@ impl Tables {
         self.0.get() & table.bit != 0
     }
 
-    /// The same, but looks again before it says no if the agent's own SQL may have made it.
+    /// Whether there is a table of jobs that earlier wakes may have left, as far as memory knows.
+    pub(crate) fn has_jobs(&self) -> bool {
+        self.has(&SCHEDULES) || self.has(&QUEUES)
+    }
+
+    /// The same as [`has`](Self::has), but looks again before it says no if the agent's own SQL may have made it.
     pub(crate) fn find(&self, store: &dyn Store, table: &Table) -> Result<bool, HostError> {
         if !self.has(table) && self.0.get() & (LOOKED | FOREIGN) != LOOKED {
             self.look(store)?;
@@ -149,11 +154,16 @@ impl Tables {
         Ok(())
     }
 
-    /// Runs a statement that writes into the table, and makes that if there is none.
-    pub(crate) fn write(&self, store: &dyn Store, table: &Table, sql: &str, params: &[SqlValue]) -> Result<(), HostError> {
+    /// Runs what writes into the table, and makes that if there is none.
+    pub(crate) fn write(
+        &self,
+        store: &dyn Store,
+        table: &Table,
+        write: impl Fn() -> Result<(), HostError>,
+    ) -> Result<(), HostError> {
         self.ensure(store, table)?;
         // The agent's own SQL may have dropped it.
-        lazy::write_with(store, table.create, || store.write(sql, params))
+        lazy::write_with(store, table.create, write)
     }
 
     /// Takes the table away if there is one.

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
+use crate::host::Around;
 use crate::json::push_quoted;
 use crate::message::Message;
 use crate::resume::Replay;
@@ -25,9 +26,26 @@ pub(crate) fn identity(name: &str, class: &str, state_follows: bool) -> String {
     frame
 }
 
-/// The whole state; `json` is JSON text.
-pub(crate) fn state(json: &str) -> String {
-    [r#"{"state":"#, json, r#","type":"cf_agent_state"}"#].concat()
+/// The whole state. What is stored is a part of what is sent, so there is one text for both.
+pub(crate) struct StateFrame(String);
+
+impl StateFrame {
+    const BEFORE: &str = r#"{"state":"#;
+    const AFTER: &str = r#","type":"cf_agent_state"}"#;
+
+    /// `json` is the state as JSON text.
+    pub(crate) fn new(json: &str) -> Self {
+        Self([Self::BEFORE, json, Self::AFTER].concat())
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// How much of the frame stands before the state and behind it; all of it is ASCII.
+    pub(crate) fn around() -> Around {
+        Around { before: Self::BEFORE.len(), after: Self::AFTER.len() }
+    }
 }
 
 /// A client's state was refused.
@@ -112,7 +130,9 @@ mod tests {
             identity("a\"b", "c", true),
             r#"{"name":"a\"b","agent":"c","type":"cf_agent_identity","stateFollows":true}"#
         );
-        assert_eq!(state(r#"{"count":0}"#), r#"{"state":{"count":0},"type":"cf_agent_state"}"#);
+        let frame = StateFrame::new(r#"{"count":0}"#);
+        assert_eq!(frame.text(), r#"{"state":{"count":0},"type":"cf_agent_state"}"#);
+        assert_eq!(StateFrame::around().part_of(&frame.text().into()), r#"{"count":0}"#);
         assert_eq!(
             state_error("Connection is readonly"),
             r#"{"type":"cf_agent_state_error","error":"Connection is readonly"}"#

@@ -127,6 +127,11 @@ export function run(sql, statement, params) {
   sql.exec(statement, ...params);
 }
 
+/** The same with one parameter: what `text` has between its first `before` and its last `after` characters. */
+export function run_part(sql, statement, text, before, after) {
+  sql.exec(statement, text.slice(before, text.length - after));
+}
+
 /** Runs a statement. Returns how many rows it has written, or NaN for one that has found rows: `table` has them. */
 export function query(sql, statement, params) {
   const cursor = sql.exec(statement, ...params);

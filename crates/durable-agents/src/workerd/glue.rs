@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ops::{BitOr, Range};
 
+use durable_agents_core::host::Around;
 use durable_agents_core::http::{Method, Url};
 use durable_agents_core::{Data, Message};
 use js_sys::{Promise, Uint8Array};
@@ -45,6 +46,9 @@ extern "C" {
 
     #[wasm_bindgen(catch)]
     pub(crate) fn run(sql: &sys::Sql, statement: &JsValue, params: Vec<JsValue>) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(catch, js_name = run_part)]
+    fn run_part_of(sql: &sys::Sql, statement: &JsValue, text: &JsValue, before: i32, after: i32) -> Result<(), JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(crate) fn table() -> Result<Vec<JsValue>, JsValue>;
@@ -220,6 +224,12 @@ pub(crate) fn hand_over(
 /// An answer with a short text, and with status and headers of another.
 pub(crate) fn respond_like(template: &sys::Response, text: &str) -> Result<sys::Response, JsValue> {
     respond_like_at(template, address(text.as_bytes()), length(text.as_bytes()))
+}
+
+/// Runs a statement with a part of a text as its only parameter.
+pub(crate) fn run_part(sql: &sys::Sql, statement: &JsValue, text: &JsValue, around: Around) -> Result<(), JsValue> {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "lengths of what frames begin and end with")]
+    run_part_of(sql, statement, text, around.before as i32, around.after as i32)
 }
 
 /// What `take` answers for a message with that content.

@@ -2,7 +2,8 @@
 
 use std::cell::OnceCell;
 
-use durable_agents_core::host::{HostError, Rows, SqlValue, Store};
+use durable_agents_core::Payload;
+use durable_agents_core::host::{Around, HostError, Rows, SqlValue, Store};
 use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -62,6 +63,13 @@ impl Store for SqlStore {
 
     fn write(&self, sql: &str, params: &[SqlValue]) -> Result<(), HostError> {
         with_kept(sql, |statement| glue::run(self.sql()?, statement, all_to_js(params))).map_err(host_error)
+    }
+
+    fn write_part(&self, sql: &str, message: &Payload<'_>, around: Around) -> Result<(), HostError> {
+        let Some(text) = message.converted(glue::converted) else {
+            return Err(HostError::new("the message was made by another adapter"));
+        };
+        with_kept(sql, |statement| glue::run_part(self.sql()?, statement, text, around)).map_err(host_error)
     }
 
     fn size_bytes(&self) -> u64 {
