@@ -36,6 +36,14 @@ impl Demand {
     }
 }
 
+/// As in a worker of whose code nothing has run. For tests.
+#[cfg(feature = "testing")]
+pub fn forget_all() {
+    for demand in [&FETCH_URL, &FETCH_AGENT, &AUTO_RESPONSE, &VAR, &VERIFY, &HEADERS, &FORM_DATA, &STREAM] {
+        demand.0.store(false, Ordering::Relaxed);
+    }
+}
+
 /// [`Host::fetch_url`](crate::host::Host::fetch_url).
 pub static FETCH_URL: Demand = Demand::new();
 

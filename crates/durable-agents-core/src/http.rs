@@ -320,6 +320,11 @@ impl Request {
     /// All headers. On workerd this copies every one of them; [`header`](Self::header) is cheaper for one or two.
     pub fn headers(&self) -> Headers {
         demand::HEADERS.note();
+        self.all_headers()
+    }
+
+    /// The same, for what has noted the demand.
+    pub(crate) fn all_headers(&self) -> Headers {
         let mut headers = self.parts.source.headers();
         for name in self.parts.removed_names() {
             headers.remove(name);

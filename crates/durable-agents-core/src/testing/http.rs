@@ -26,7 +26,7 @@ struct Sealed {
 
 /// The request as it arrives elsewhere: what was set and removed is what it has.
 pub(super) fn seal(mut request: Request) -> Request {
-    let source = Sealed { headers: request.headers(), body: request.take_body() };
+    let source = Sealed { headers: request.all_headers(), body: request.body_to_read() };
     Request::from_source(request.method().clone(), request.url().clone(), Box::new(source))
 }
 
@@ -112,7 +112,7 @@ pub(super) fn detach(world: &Rc<World>, slot: &Rc<Slot>, response: Response) -> 
             None => Some((Err(BodyError::Cut(reset().message.clone())), None)),
         }
     });
-    Response { body: Body::stream(body), ..response }
+    Response { body: Body::arriving(body), ..response }
 }
 
 /// The router's surroundings, for one request.
@@ -156,7 +156,7 @@ impl Gateway for Door {
             Body::Bytes(bytes) => Body::Bytes(bytes.clone()),
             Body::Stream(_) => return None,
         };
-        let source = Sealed { headers: request.headers(), body };
+        let source = Sealed { headers: request.all_headers(), body };
         Some(Request::from_source(request.method().clone(), request.url().clone(), Box::new(source)))
     }
 

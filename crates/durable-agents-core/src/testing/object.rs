@@ -491,7 +491,7 @@ impl Streaming {
     pub fn next_piece(&mut self) -> Option<bytes::Bytes> {
         let mut pieces = std::mem::take(&mut self.response.body).into_stream();
         let next = self.world.drive("the next piece of the body", futures::StreamExt::next(&mut pieces));
-        self.response.body = Body::stream(pieces);
+        self.response.body = Body::arriving(pieces);
         next.map(|piece| piece.unwrap_or_else(|error| panic!("the body broke off: {error}")))
     }
 
@@ -505,7 +505,7 @@ impl Streaming {
             self.world.run_until_idle();
             next = futures::StreamExt::next(&mut pieces).now_or_never().flatten();
         }
-        self.response.body = Body::stream(pieces);
+        self.response.body = Body::arriving(pieces);
         next.map(|piece| piece.unwrap_or_else(|error| panic!("the body broke off: {error}")))
     }
 }

@@ -78,7 +78,8 @@ impl Store for SqlStore {
 }
 
 fn all_to_js(params: &[SqlValue]) -> Vec<JsValue> {
-    params.iter().map(to_js).collect()
+    // A first request has none, and need not have the rest compiled.
+    if params.is_empty() { Vec::new() } else { params.iter().map(to_js).collect() }
 }
 
 fn to_js(value: &SqlValue) -> JsValue {
