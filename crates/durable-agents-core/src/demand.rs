@@ -8,6 +8,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether something may be needed.
+///
+/// A note is kept in memory alone, so it has to be made in each wake: by what calls the part, not by what once made it worth calling.
 #[derive(Debug)]
 pub struct Demand(AtomicBool);
 
@@ -39,7 +41,9 @@ impl Demand {
 /// As in a worker of whose code nothing has run. For tests.
 #[cfg(feature = "testing")]
 pub fn forget_all() {
-    for demand in [&FETCH_URL, &FETCH_AGENT, &AUTO_RESPONSE, &VAR, &VERIFY, &HEADERS, &FORM_DATA, &STREAM] {
+    for demand in
+        [&FETCH_URL, &FETCH_AGENT, &SET_AUTO_RESPONSE, &AUTO_RESPONSE_MS, &VAR, &VERIFY, &HEADERS, &FORM_DATA, &STREAM]
+    {
         demand.0.store(false, Ordering::Relaxed);
     }
 }
@@ -50,8 +54,11 @@ pub static FETCH_URL: Demand = Demand::new();
 /// [`Host::fetch_agent`](crate::host::Host::fetch_agent).
 pub static FETCH_AGENT: Demand = Demand::new();
 
-/// [`Host::set_auto_response`](crate::host::Host::set_auto_response) and what it leads to.
-pub static AUTO_RESPONSE: Demand = Demand::new();
+/// [`Host::set_auto_response`](crate::host::Host::set_auto_response).
+pub static SET_AUTO_RESPONSE: Demand = Demand::new();
+
+/// [`Host::auto_response_ms`](crate::host::Host::auto_response_ms). An earlier wake may have set what is answered.
+pub static AUTO_RESPONSE_MS: Demand = Demand::new();
 
 /// [`Surroundings::var`](crate::host::Surroundings::var).
 pub static VAR: Demand = Demand::new();
@@ -75,7 +82,7 @@ pub(crate) static ROUTING: Demand = Demand::new();
 // Once for all agents.
 #[inline(never)]
 pub(crate) fn note_all() {
-    for demand in [&FETCH_URL, &FETCH_AGENT, &AUTO_RESPONSE, &VAR, &VERIFY] {
+    for demand in [&FETCH_URL, &FETCH_AGENT, &SET_AUTO_RESPONSE, &AUTO_RESPONSE_MS, &VAR, &VERIFY] {
         demand.note();
     }
 }

@@ -166,7 +166,7 @@ impl<A: Agent> Context<A> {
     /// # Errors
     /// The platform's: one of the texts is longer than [`MAX_AUTO_RESPONSE_CHARS`].
     pub fn set_auto_response(&self, pair: Option<(&str, &str)>) -> Result<(), HostError> {
-        demand::AUTO_RESPONSE.note();
+        demand::SET_AUTO_RESPONSE.note();
         self.platform().set_auto_response(pair)
     }
 
@@ -189,6 +189,7 @@ fn note_life(shell: &Shell, link: &Rc<Link>) -> Result<(), AttachmentError> {
 }
 
 fn last_life_ms(shell: &Shell, link: &Link) -> u64 {
+    demand::AUTO_RESPONSE_MS.note();
     let answered_ms = link.socket().and_then(|socket| shell.host.auto_response_ms(&**socket)).unwrap_or(0);
     let heard_ms = Meter::of(link).heard_s.saturating_mul(1_000);
     link.connected_ms().max(heard_ms).max(answered_ms)

@@ -7,6 +7,7 @@ mod common;
 use common::agent;
 use durable_agents_core::demand;
 use durable_agents_core::http::{Body, BodyError, Method, Request, Response};
+use durable_agents_core::liveness::Liveness;
 use durable_agents_core::signature::VerifyingKey;
 use durable_agents_core::testing::MemoryHost;
 use durable_agents_core::{Context, Result, bail};
@@ -31,6 +32,7 @@ agent!(Asking: (), (), ();
             "var" => cx.var("NAME").unwrap_or_default(),
             "form" => format!("{:?}", request.form_data().await?.fields),
             "ping" => cx.set_auto_response(Some(("ping", "pong"))).map(|()| "set".to_owned())?,
+            "life" => cx.check_life(&Liveness::default()).alive.len().to_string(),
             "verify" => {
                 let key = VerifyingKey::HmacSha256 { secret: b"Jefe".to_vec() };
                 cx.host().verify(&key, b"", &[]).await?.to_string()
@@ -54,11 +56,13 @@ fn who_leads_to_a_part_that_is_left_out_notes_the_demand() {
     host.set_var("NAME", "a variable");
     host.serve_url(URL, |_| async { Ok(streamed()) });
     let asking = host.agent::<Asking>("a");
+    let _client = asking.connect("");
     let form = "application/x-www-form-urlencoded";
     for (path, kind, body, expected) in [
         ("var", "", "", "a variable"),
         ("form", form, "field=filled", r#"[("field", Text("filled"))]"#),
         ("ping", "", "", "set"),
+        ("life", "", "", "1"),
         ("verify", "", "", "false"),
         ("handle", "", "", "a variable"),
         ("stream", "", "", "streamed"),

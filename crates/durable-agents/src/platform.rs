@@ -35,8 +35,6 @@ impl<A: Agent> Platform for Context<A> {
     }
 
     fn durable_state(&self) -> Result<worker::durable::State, HostError> {
-        // Whoever has it can have the platform answer.
-        demand::AUTO_RESPONSE.note();
         let state: JsValue = host(self)?.state.clone().into();
         Ok(state.unchecked_into::<DurableObjectState>().into())
     }

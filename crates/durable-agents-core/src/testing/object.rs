@@ -162,7 +162,7 @@ impl Host for ObjectHost {
     }
 
     fn set_auto_response(&self, pair: Option<(&str, &str)>) -> Result<(), HostError> {
-        demand::AUTO_RESPONSE.expect_noted();
+        demand::SET_AUTO_RESPONSE.expect_noted();
         let slot = self.storage.slot().ok_or_else(reset)?;
         if let Some(long) = pair.into_iter().flat_map(|(request, response)| [request, response]).find(|text| too_long(text)) {
             let chars = long.encode_utf16().count();
@@ -173,6 +173,7 @@ impl Host for ObjectHost {
     }
 
     fn auto_response_ms(&self, socket: &dyn Socket) -> Option<u64> {
+        demand::AUTO_RESPONSE_MS.expect_noted();
         (socket as &dyn Any).downcast_ref::<ServerEnd>()?.pipe.answered_ms.get()
     }
 

@@ -111,7 +111,7 @@ impl Host for WorkerHost {
     }
 
     fn set_auto_response(&self, pair: Option<(&str, &str)>) -> Result<(), HostError> {
-        if !demand::AUTO_RESPONSE.is_noted() {
+        if !demand::SET_AUTO_RESPONSE.is_noted() {
             return Ok(());
         }
         let set = match pair {
@@ -125,8 +125,7 @@ impl Host for WorkerHost {
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since 1970")]
     fn auto_response_ms(&self, socket: &dyn Socket) -> Option<u64> {
-        // Without those, there is nothing to look for.
-        if !demand::AUTO_RESPONSE.is_noted() {
+        if !demand::AUTO_RESPONSE_MS.is_noted() {
             return None;
         }
         let socket: &JsSocket = (socket as &dyn Any).downcast_ref()?;
