@@ -222,7 +222,7 @@ impl<A: Agent> Context<A> {
         self.platform().as_any()
     }
 
-    /// The same, to keep: for code that outlives the event and is the same for every agent.
+    /// What [`host`](Self::host) is, to keep: for code that outlives the event and is the same for every agent.
     pub fn host_handle(&self) -> Rc<dyn Host> {
         demand::note_all();
         Rc::clone(&self.instance.shell.host)

@@ -323,6 +323,7 @@ pub(super) fn body_to_js(body: Body) -> Result<JsValue, JsValue> {
         Body::Empty => Ok(JsValue::NULL),
         Body::Bytes(bytes) => Ok(Uint8Array::from(&*bytes).into()),
         Body::Stream(pieces) if demand::STREAM.is_noted() => stream_to_js(pieces),
+        // Nothing in this worker makes one.
         Body::Stream(_) => Ok(JsValue::NULL),
     }
 }

@@ -75,24 +75,22 @@ extern "C" {
 const ROOM_BYTES: usize = 16 * 1024;
 
 thread_local! {
-    // In place, not on the heap, so that a first request need not run through what makes it.
-    static LENT: RefCell<Lent> = const { RefCell::new(Lent { room: [0; ROOM_BYTES], is_lent: false, taken: f64::NAN }) };
+    static LENT: RefCell<Lent> = RefCell::new(Lent::new());
 }
 
 /// The memory in which JavaScript leaves a message. It keeps the value too: what goes out is often what has just come in.
 struct Lent {
-    room: [u8; ROOM_BYTES],
-    is_lent: bool,
+    // On the heap: JavaScript writes to it while this is borrowed.
+    room: Box<[u8; ROOM_BYTES]>,
     // What `take` has answered: how long a text is in bytes of UTF-8, -1 less the length of what is no text, or NaN.
     taken: f64,
 }
 
 impl Lent {
-    fn lend(&mut self) {
-        if !self.is_lent {
-            lend_at(&wasm_bindgen::memory(), address(&self.room), length(&self.room));
-            self.is_lent = true;
-        }
+    fn new() -> Self {
+        let room = Box::new([0; ROOM_BYTES]);
+        lend_at(&wasm_bindgen::memory(), address(&*room), length(&*room));
+        Self { room, taken: f64::NAN }
     }
 
     fn message(&self) -> Option<Message> {
@@ -130,7 +128,7 @@ pub(super) fn is_equal(one: &[u8], other: &[u8]) -> bool {
 
 /// Lends JavaScript the memory for messages on their way in, once.
 pub(crate) fn lend() {
-    LENT.with_borrow_mut(Lent::lend);
+    LENT.with(|_| ());
 }
 
 /// What `take` has left in that memory.
@@ -206,7 +204,6 @@ pub(crate) fn with_url<T>(request: &web_sys::Request, read: impl FnOnce(&str) ->
 
 fn with_taken<T>(take: impl FnOnce() -> Result<f64, JsValue>, read: impl FnOnce(Option<&str>) -> T) -> T {
     LENT.with_borrow_mut(|lent| {
-        lent.lend();
         lent.taken = take().unwrap_or(f64::NAN);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a length, or NaN, which is looked for")]
         read(if lent.taken.is_nan() { None } else { lent.text(lent.taken as usize) })
