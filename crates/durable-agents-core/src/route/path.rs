@@ -8,17 +8,15 @@ use super::Route;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     name: String,
+    // Worked out once, as every request is compared with it.
+    segment: String,
 }
 
 impl Binding {
     /// The binding of that name.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into() }
-    }
-
-    /// Whether that segment of a path is its name in a URL.
-    fn is_named(&self, segment: &str) -> bool {
-        kebab_letters(&self.name).eq(segment.bytes())
+        let name = name.into();
+        Self { segment: kebab(&name), name }
     }
 }
 
@@ -58,7 +56,7 @@ pub(super) fn find<'p>(path: &'p str, prefix: &str, bindings: &'p [Binding], def
         return Found::Elsewhere;
     }
     let Some(class) = segments.next() else { return Found::Elsewhere };
-    let bound = bindings.iter().rev().find(|binding| binding.is_named(class));
+    let bound = bindings.iter().rev().find(|binding| binding.segment == class);
     match (bound, segments.next(), default_binding) {
         (Some(binding), Some(name), _) => Found::Agent { binding: &binding.name, name },
         (Some(_), None, _) => Found::Elsewhere,
@@ -108,30 +106,24 @@ fn split(path: &str) -> (&str, &str) {
 ///
 /// Other letters than ASCII's stay as they are: no URL has them, and the tables of their cases are large.
 pub fn kebab(name: &str) -> String {
-    // Bytes of other letters are as they were.
-    String::from_utf8(kebab_letters(name).collect()).unwrap_or_default()
-}
-
-/// The same, byte by byte: what is only compared need not be kept.
-fn kebab_letters(name: &str) -> impl Iterator<Item = u8> {
-    let letters = name.as_bytes();
-    let has = |is_wanted: fn(&u8) -> bool| letters.iter().any(is_wanted);
+    let has = |is_wanted: fn(&u8) -> bool| name.as_bytes().iter().any(is_wanted);
     let is_loud = has(u8::is_ascii_uppercase) && !has(u8::is_ascii_lowercase);
+    let mut kebab = Vec::with_capacity(name.len() + 4);
     // A dash at the beginning and one at the end are dropped.
-    let mut place = usize::from(!is_loud && letters.first() == Some(&b'-'));
-    let ends_in_dash = !is_loud && letters.len() > place && matches!(letters.last(), Some(b'-' | b'_'));
-    let end = letters.len() - usize::from(ends_in_dash);
-    let mut is_dash_due = true;
-    iter::from_fn(move || {
-        let letter = letters.get(place).filter(|_| place < end)?;
-        if !is_loud && place > 0 && letter.is_ascii_uppercase() && is_dash_due {
-            is_dash_due = false;
-            return Some(b'-');
+    for (place, letter) in name.bytes().enumerate() {
+        if !is_loud && place == 0 && letter == b'-' {
+            continue;
         }
-        is_dash_due = true;
-        place += 1;
-        Some(if *letter == b'_' { b'-' } else { letter.to_ascii_lowercase() })
-    })
+        if !is_loud && place > 0 && letter.is_ascii_uppercase() {
+            kebab.push(b'-');
+        }
+        kebab.push(if letter == b'_' { b'-' } else { letter.to_ascii_lowercase() });
+    }
+    if !is_loud && kebab.last() == Some(&b'-') {
+        kebab.pop();
+    }
+    // Bytes of other letters are as they were.
+    String::from_utf8(kebab).unwrap_or_default()
 }
 
 #[cfg(test)]
