@@ -37,6 +37,11 @@ agent!(Asking: (), (), ();
                 let key = VerifyingKey::HmacSha256 { secret: b"Jefe".to_vec() };
                 cx.host().verify(&key, b"", &[]).await?.to_string()
             }
+            "list" => {
+                request.headers();
+                // The tests' world reads the list itself, so it cannot ask who else does.
+                demand::HEADERS.is_noted().to_string()
+            }
             "handle" => cx.host_handle().var("NAME").unwrap_or_default(),
             "stream" => return Ok(Response { body: Body::stream(pieces()), ..Response::default() }),
             "echo" => return Ok(Response { body: request.take_body(), ..Response::default() }),
@@ -64,6 +69,7 @@ fn who_leads_to_a_part_that_is_left_out_notes_the_demand() {
         ("ping", "", "", "set"),
         ("life", "", "", "1"),
         ("verify", "", "", "false"),
+        ("list", "", "", "true"),
         ("handle", "", "", "a variable"),
         ("stream", "", "", "streamed"),
         ("outside", "", "", "streamed"),
