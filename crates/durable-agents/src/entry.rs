@@ -7,7 +7,6 @@ use durable_agents_core::host::{HostError, Level};
 use durable_agents_core::http::Url;
 use durable_agents_core::route::{Route, route_again};
 use futures::future::LocalBoxFuture;
-use js_sys::Promise;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Context, Env, IntoResponse, Request, web_sys};
@@ -32,7 +31,7 @@ where
     workerd::install_hook();
     let (request, env): (web_sys::Request, Env) = (request.unchecked_into(), env.unchecked_into());
     match hand_over(&request, &env, options) {
-        Some(promise) => promise.into(),
+        Some(promise) => promise,
         None => route(request, env, context, options, otherwise),
     }
 }
@@ -74,14 +73,15 @@ fn answer(work: LocalBoxFuture<'static, Outcome>) -> JsValue {
 }
 
 /// The promise of an agent's answer. `None` if the request needs more than to be handed over, or is for no agent.
-fn hand_over(request: &web_sys::Request, env: &Env, options: Options) -> Option<Promise> {
+fn hand_over(request: &web_sys::Request, env: &Env, options: Options) -> Option<JsValue> {
     let (of_request, bindings) = (options(env), workerd::bindings(env.as_ref()));
     glue::with_url(request, |url| {
         let (binding, name) = of_request.straight(Url::path_of(url), &bindings)?;
         let start = name.as_ptr().addr().saturating_sub(url.as_ptr().addr());
         prepare(options);
         // What throws here throws on the longer way too, where it is reported.
-        with_kept(binding, |binding| glue::hand_over(env.as_ref(), binding, start..start + name.len(), request)).ok().flatten()
+        let sent = with_kept(binding, |binding| glue::hand_over(env.as_ref(), binding, start..start + name.len(), request));
+        sent.ok().filter(|promise| !promise.is_undefined())
     })
 }
 

@@ -82,7 +82,7 @@ export function hand_over(env, binding, start, end, request) {
   const name = message.slice(start, end);
   const stub = namespace.get(namespace.idFromName(name));
   const spare = spareOf(request);
-  return stub.fetch(request).catch((error) => again(error, spare, env, binding, name));
+  return stub.fetch(request).then(undefined, (error) => again(error, spare, env, binding, name));
 }
 
 function spareOf(request) {

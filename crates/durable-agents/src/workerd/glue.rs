@@ -6,7 +6,7 @@ use std::ops::{BitOr, Range};
 use durable_agents_core::host::Around;
 use durable_agents_core::http::{Method, Url};
 use durable_agents_core::{Data, Message};
-use js_sys::{Promise, Uint8Array};
+use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 use worker::web_sys;
 
@@ -21,7 +21,7 @@ extern "C" {
         start: i32,
         end: i32,
         request: &web_sys::Request,
-    ) -> Result<Option<Promise>, JsValue>;
+    ) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(crate) fn prepare(again: &JsValue) -> Result<(), JsValue>;
@@ -211,13 +211,14 @@ fn with_taken<T>(take: impl FnOnce() -> Result<f64, JsValue>, read: impl FnOnce(
 }
 
 /// Sends a request as it is to the object whose name stands at `name` in its URL, which [`with_url`] has read. The promise of the
-/// answer, or `None` if the request has an internal header. What is done after a failure is what [`prepare`] was told.
+/// answer, or `undefined` if the request has an internal header. What is done after a failure is what [`prepare`] was told.
+// No `Option`, which JavaScript would have to put into the table of the wasm itself: that takes it a thousand instructions.
 pub(crate) fn hand_over(
     env: &JsValue,
     binding: &JsValue,
     name: Range<usize>,
     request: &web_sys::Request,
-) -> Result<Option<Promise>, JsValue> {
+) -> Result<JsValue, JsValue> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "places in the lent memory")]
     hand_over_by_place(env, binding, name.start as i32, name.end as i32, request)
 }
