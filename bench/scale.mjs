@@ -9,7 +9,7 @@ import { aboutRun, circumstances } from "./lib/about.mjs";
 import { toCurves } from "./lib/curves.mjs";
 import { VARS, answeredAfter } from "./lib/exchanges.mjs";
 import { buildLoad, measureRuns } from "./lib/load.mjs";
-import { table } from "./lib/report.mjs";
+import { digits, table } from "./lib/report.mjs";
 import { MODES } from "./lib/scenarios.mjs";
 import { SERVERS, shippedServer } from "./lib/servers.mjs";
 import { quartiles } from "./lib/stats.mjs";
@@ -79,7 +79,7 @@ await main(async () => {
       "",
       table(
         ["µs of server CPU", ...axis.map((point) => point.toLocaleString("en"))],
-        servers.map((server) => [server.title, ...figures[server.name].map(({ median }) => median.toPrecision(3))]),
+        servers.map((server) => [server.title, ...figures[server.name].map(({ median }) => digits(median))]),
       ),
       "",
     ].join("\n"),
