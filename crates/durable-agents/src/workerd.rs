@@ -1,6 +1,7 @@
 //! The adapter to workerd: translates between JavaScript and the core's port, and decides nothing about the protocol.
 
 mod body;
+mod cells;
 mod convert;
 mod crypto;
 mod exchange;

@@ -119,8 +119,11 @@ export const take_url = (request) => take_text(request.url);
 /** What the worker has just handed over is often what an object of the same isolate gets next. */
 const take_text = (text) => (text === message ? taken : take(text));
 
-/** What the last query has found, until it is fetched. */
-let found;
+/** What the last query has found and nobody has fetched yet: names of columns and then all cells, from `place` on. */
+let found = [];
+let place = 0;
+let written;
+let width;
 
 /** Runs a statement for its effect alone. */
 export function run(sql, statement, params) {
@@ -132,7 +135,7 @@ export function run_part(sql, statement, text, before, after) {
   sql.exec(statement, text.slice(before, text.length - after));
 }
 
-/** Runs a statement. Returns how many rows it has written, or NaN for one that has found rows: `table` has them. */
+/** Runs a statement. Returns how many rows it has written, or NaN for one that has found rows: `next_cells` has them. */
 export function query(sql, statement, params) {
   const cursor = sql.exec(statement, ...params);
   const { columnNames } = cursor;
@@ -140,16 +143,59 @@ export function query(sql, statement, params) {
   const cells = cursor.raw().toArray().flat();
   // Known when the last row has been read.
   if (cells.length === 0) return cursor.rowsWritten;
-  found = [cursor.rowsWritten, columnNames.length].concat(columnNames, cells);
+  found = columnNames.concat(cells);
+  place = 0;
+  written = cursor.rowsWritten;
+  width = columnNames.length;
   return NaN;
 }
 
-/** How many rows were written, how many columns there are, their names, and all cells, row by row. */
-export function table() {
-  const taken = found;
-  found = undefined;
+/** What a cell is: `Kind` in `cells.rs`. */
+const [NULL, NUMBER, TEXT, BLOB] = [0, 1, 2, 3];
+
+/** So many letters and numbers are enough for one batch of cells, so that little is in memory twice. */
+const MAX_BATCH_LENGTH = 64 * 1024;
+
+/** Texts and blobs of the batch that `next_cells` has returned last. */
+let texts;
+let blobs;
+
+/**
+ * The next of what was found, as numbers: before the first cell how many rows were written, how many columns there are and how many cells,
+ * names of columns included; for each cell its kind, and then what a number is or how long a text is in UTF-16. The texts themselves are
+ * in `batch_text`, and each blob is had from `next_blob`. To hand over each cell by itself would take longer.
+ */
+export function next_cells() {
+  const batch = place === 0 ? [written, width, found.length] : [];
+  texts = "";
+  blobs = [];
+  while (place < found.length && texts.length + batch.length < MAX_BATCH_LENGTH) {
+    const cell = found[place++];
+    if (typeof cell === "string") {
+      texts += cell;
+      batch.push(TEXT, cell.length);
+    } else if (typeof cell === "number") {
+      batch.push(NUMBER, cell);
+    } else if (cell === null) {
+      batch.push(NULL);
+    } else {
+      blobs.push(cell);
+      batch.push(BLOB);
+    }
+  }
+  if (place === found.length) found = [];
+  return batch;
+}
+
+/** The texts of the batch, one after the other. */
+export function batch_text() {
+  const taken = texts;
+  texts = "";
   return taken;
 }
+
+/** The next of its blobs. */
+export const next_blob = () => blobs.shift();
 
 /** Memory of the wasm that is lent for messages on their way in: `room` bytes at `start`. */
 let memory;

@@ -6,7 +6,7 @@ use std::ops::{BitOr, Range};
 use durable_agents_core::host::Around;
 use durable_agents_core::http::{Method, Url};
 use durable_agents_core::{Data, Message};
-use js_sys::Uint8Array;
+use js_sys::{ArrayBuffer, Uint8Array};
 use wasm_bindgen::prelude::*;
 use worker::web_sys;
 
@@ -51,7 +51,13 @@ extern "C" {
     fn run_part_of(sql: &sys::Sql, statement: &JsValue, text: &JsValue, before: i32, after: i32) -> Result<(), JsValue>;
 
     #[wasm_bindgen(catch)]
-    pub(crate) fn table() -> Result<Vec<JsValue>, JsValue>;
+    pub(crate) fn next_cells() -> Result<Vec<f64>, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(crate) fn batch_text() -> Result<String, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(crate) fn next_blob() -> Result<ArrayBuffer, JsValue>;
 
     #[wasm_bindgen(js_name = lend)]
     fn lend_at(memory: &JsValue, start: i32, room: i32);

@@ -5,14 +5,11 @@ use std::cell::OnceCell;
 use durable_agents_core::Payload;
 use durable_agents_core::host::{Around, HostError, Rows, SqlValue, Store};
 use js_sys::Uint8Array;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsValue;
 
-use super::convert::{bytes_of, host_error};
+use super::convert::host_error;
 use super::kept::with_kept;
-use super::{glue, sys};
-
-/// Integers up to here are exact as JavaScript numbers.
-const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
+use super::{cells, glue, sys};
 
 pub(super) struct SqlStore {
     state: sys::State,
@@ -36,24 +33,12 @@ impl SqlStore {
 
     fn try_run(&self, sql: &str, params: &[SqlValue]) -> Result<Rows, JsValue> {
         let written = with_kept(sql, |statement| glue::query(self.sql()?, statement, all_to_js(params)))?;
-        if written.is_nan() { rows() } else { Ok(Rows { columns: Vec::new(), rows: Vec::new(), written: to_count(written) }) }
+        if written.is_nan() {
+            cells::rows()
+        } else {
+            Ok(Rows { columns: Vec::new(), rows: Vec::new(), written: to_count(written) })
+        }
     }
-}
-
-/// What the last query has found.
-// Not a part of what the first start of an object runs through.
-#[inline(never)]
-fn rows() -> Result<Rows, JsValue> {
-    let mut table = glue::table()?.into_iter();
-    let mut count = || table.next().and_then(|count| count.as_f64()).unwrap_or(0.0);
-    let (written, width) = (to_count(count()), count() as usize);
-    let columns: Vec<_> = table.by_ref().take(width).filter_map(|name| name.as_string()).collect();
-    let mut rows = Vec::with_capacity(table.len() / width.max(1));
-    let mut cells = table.map(from_js);
-    while let Some(first) = cells.next() {
-        rows.push(std::iter::once(first).chain(cells.by_ref().take(width.saturating_sub(1))).collect());
-    }
-    Ok(Rows { columns, rows, written })
 }
 
 impl Store for SqlStore {
@@ -93,26 +78,7 @@ fn to_js(value: &SqlValue) -> JsValue {
     }
 }
 
-fn from_js(value: JsValue) -> SqlValue {
-    if let Some(number) = value.as_f64() {
-        // JavaScript does not tell 1.0 from 1.
-        return if number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER {
-            #[allow(clippy::cast_possible_truncation, reason = "a whole number in the safe range")]
-            SqlValue::Integer(number as i64)
-        } else {
-            SqlValue::Real(number)
-        };
-    }
-    if let Some(text) = value.as_string() {
-        return SqlValue::Text(text);
-    }
-    match value.dyn_into::<js_sys::ArrayBuffer>() {
-        Ok(buffer) => SqlValue::Blob(bytes_of(&buffer)),
-        Err(_) => SqlValue::Null,
-    }
-}
-
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, and the cast saturates")]
-fn to_count(count: f64) -> u64 {
+pub(super) fn to_count(count: f64) -> u64 {
     count as u64
 }
