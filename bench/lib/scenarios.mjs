@@ -28,7 +28,7 @@ export const MODES = {
   full: {
     load: { rounds: 15, warm_up_rounds: 2, warm_up_ms: 250, measure_ms: 1000 },
     launches: 3,
-    // So few that no machine takes ten seconds for them: workerd puts an object to sleep that has been idle for so long.
+    // So few that a slow machine takes less than ten seconds for them: an object that is idle for so long is put to sleep by workerd.
     weighing: { rounds: 5, warm_up: 250, count: 750 },
     starts: 15,
   },

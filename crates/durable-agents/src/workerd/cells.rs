@@ -5,104 +5,69 @@ use std::vec::IntoIter;
 use durable_agents_core::host::{Rows, SqlValue};
 use wasm_bindgen::JsValue;
 
-use super::convert::bytes_of;
+use super::convert::{bytes_of, to_count};
 use super::glue;
-use super::store::to_count;
 
 /// Integers up to here are exact as JavaScript numbers.
 const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
 
-/// What a cell is: see `glue.js`, which has them in this order.
-enum Kind {
-    Null,
-    Number,
-    Text,
-    Blob,
-}
-
-impl Kind {
-    fn of(number: f64) -> Self {
-        match to_count(number) {
-            1 => Self::Number,
-            2 => Self::Text,
-            3 => Self::Blob,
-            _ => Self::Null,
-        }
-    }
-}
+/// Kinds of cells, as in `glue.js`; any other is nothing.
+const NUMBER: u64 = 1;
+const TEXT: u64 = 2;
+const BLOB: u64 = 3;
 
 /// What the last query has found.
 // Not a part of what the first start of an object runs through.
 #[inline(never)]
 pub(super) fn rows() -> Result<Rows, JsValue> {
-    let mut batch = Batch::next()?;
-    let (written, width, count) = (to_count(batch.number()), length(batch.number()), length(batch.number()));
-    let mut cells = Cells { batch, left: count };
+    let mut cells = Cells::next_batch()?;
+    let (written, width, count) = (to_count(cells.number()), length(cells.number()), length(cells.number()));
     let mut columns = Vec::with_capacity(width);
     for _ in 0..width {
-        columns.extend(match cells.next()? {
-            Some(SqlValue::Text(name)) => Some(name),
-            _ => None,
-        });
+        if let SqlValue::Text(name) = cells.next()? {
+            columns.push(name);
+        }
     }
-    let mut rows = Vec::with_capacity(cells.left / width.max(1));
-    while cells.left > 0 {
+    // Names of columns are counted too.
+    let height = count.checked_div(width).unwrap_or_default().saturating_sub(1);
+    let mut rows = Vec::with_capacity(height);
+    for _ in 0..height {
         let mut row = Vec::with_capacity(width);
-        for _ in 0..width.max(1) {
-            row.extend(cells.next()?);
+        for _ in 0..width {
+            row.push(cells.next()?);
         }
         rows.push(row);
     }
     Ok(Rows { columns, rows, written })
 }
 
-/// All that is left, batch after batch.
+/// A batch of cells, and after it the next.
 struct Cells {
-    batch: Batch,
-    left: usize,
-}
-
-impl Cells {
-    fn next(&mut self) -> Result<Option<SqlValue>, JsValue> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
-        if self.batch.is_over() {
-            self.batch = Batch::next()?;
-        }
-        self.batch.cell().map(Some)
-    }
-}
-
-/// Some cells.
-struct Batch {
     numbers: IntoIter<f64>,
     texts: String,
     // Where the next text begins.
     text: usize,
 }
 
-impl Batch {
-    fn next() -> Result<Self, JsValue> {
+impl Cells {
+    fn next_batch() -> Result<Self, JsValue> {
         Ok(Self { numbers: glue::next_cells()?.into_iter(), texts: glue::batch_text()?, text: 0 })
     }
 
-    fn is_over(&self) -> bool {
-        self.numbers.len() == 0
+    fn next(&mut self) -> Result<SqlValue, JsValue> {
+        if self.numbers.len() == 0 {
+            *self = Self::next_batch()?;
+        }
+        Ok(match to_count(self.number()) {
+            NUMBER => number(self.number()),
+            TEXT => SqlValue::Text(self.text()),
+            BLOB => SqlValue::Blob(bytes_of(&glue::next_blob()?)),
+            _ => SqlValue::Null,
+        })
     }
 
     fn number(&mut self) -> f64 {
         self.numbers.next().unwrap_or_default()
-    }
-
-    fn cell(&mut self) -> Result<SqlValue, JsValue> {
-        Ok(match Kind::of(self.number()) {
-            Kind::Null => SqlValue::Null,
-            Kind::Number => number(self.number()),
-            Kind::Text => SqlValue::Text(self.text()),
-            Kind::Blob => SqlValue::Blob(bytes_of(&glue::next_blob()?)),
-        })
     }
 
     fn text(&mut self) -> String {

@@ -94,3 +94,8 @@ pub(crate) fn namespace_stub(env: &JsValue, target: &Target) -> Result<sys::Stub
         HostFault { unbound: true, ..HostFault::new(message) }.into()
     })
 }
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, and the cast saturates")]
+pub(super) fn to_count(count: f64) -> u64 {
+    count as u64
+}

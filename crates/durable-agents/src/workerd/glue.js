@@ -82,7 +82,7 @@ export function hand_over(env, binding, start, end, request) {
   const name = message.slice(start, end);
   const stub = namespace.get(namespace.idFromName(name));
   const spare = spareOf(request);
-  return stub.fetch(request).then(undefined, (error) => again(error, spare, env, binding, name));
+  return stub.fetch(request).catch((error) => again(error, spare, env, binding, name));
 }
 
 function spareOf(request) {
@@ -140,17 +140,17 @@ export function query(sql, statement, params) {
   const cursor = sql.exec(statement, ...params);
   const { columnNames } = cursor;
   if (columnNames.length === 0) return cursor.rowsWritten;
-  const cells = cursor.raw().toArray().flat();
+  const rows = cursor.raw().toArray();
   // Known when the last row has been read.
-  if (cells.length === 0) return cursor.rowsWritten;
-  found = columnNames.concat(cells);
+  if (rows.length === 0) return cursor.rowsWritten;
+  found = [columnNames].concat(rows).flat();
   place = 0;
   written = cursor.rowsWritten;
   width = columnNames.length;
   return NaN;
 }
 
-/** What a cell is: `Kind` in `cells.rs`. */
+/** Kinds of cells, as in `cells.rs`. */
 const [NULL, NUMBER, TEXT, BLOB] = [0, 1, 2, 3];
 
 /** So many letters and numbers are enough for one batch of cells, so that little is in memory twice. */
@@ -184,6 +184,8 @@ export function next_cells() {
     }
   }
   if (place === found.length) found = [];
+  // From the end they are taken without moving the others.
+  blobs.reverse();
   return batch;
 }
 
@@ -195,7 +197,7 @@ export function batch_text() {
 }
 
 /** The next of its blobs. */
-export const next_blob = () => blobs.shift();
+export const next_blob = () => blobs.pop();
 
 /** Memory of the wasm that is lent for messages on their way in: `room` bytes at `start`. */
 let memory;

@@ -7,7 +7,7 @@ use durable_agents_core::host::{Around, HostError, Rows, SqlValue, Store};
 use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
 
-use super::convert::host_error;
+use super::convert::{host_error, to_count};
 use super::kept::with_kept;
 use super::{cells, glue, sys};
 
@@ -76,9 +76,4 @@ fn to_js(value: &SqlValue) -> JsValue {
         SqlValue::Text(value) => JsValue::from_str(value),
         SqlValue::Blob(value) => Uint8Array::from(value.as_slice()).into(),
     }
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, and the cast saturates")]
-pub(super) fn to_count(count: f64) -> u64 {
-    count as u64
 }
