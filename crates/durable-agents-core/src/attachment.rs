@@ -8,7 +8,7 @@
 
 use crate::error::AttachmentError;
 use crate::json;
-use crate::tags::Tags;
+use crate::tags::{MAX_TAGS, Tags};
 
 /// Most bytes of an attachment as we write it.
 ///
@@ -18,6 +18,12 @@ use crate::tags::Tags;
 pub const MAX_ATTACHMENT_BYTES: usize = 16_384 - CLONE_OVERHEAD_BYTES;
 
 const CLONE_OVERHEAD_BYTES: usize = 32;
+
+/// How much longer a text can become as a JSON string: `\u0000`.
+const MAX_ESCAPED: usize = 6;
+
+/// More than all that stands around texts, state and meter.
+const BESIDE_BYTES: usize = 64 + "\"\",".len() * MAX_TAGS;
 
 /// Decisions about a connection that are stored with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,7 +75,11 @@ impl Attachment {
         state: Option<&str>,
         meter: Option<&str>,
     ) -> Result<Vec<u8>, AttachmentError> {
-        let mut text = format!("[{},{serial},[", flags.to_bits());
+        let (texts, beside) = Self::lengths(tags, uri, state, meter);
+        let mut text = String::with_capacity(texts + beside);
+        let mut number = itoa::Buffer::new();
+        text.extend(["[", number.format(flags.to_bits()), ","]);
+        text.extend([number.format(serial), ",["]);
         for (index, tag) in tags.as_slice().iter().enumerate() {
             if index > 0 {
                 text.push(',');
@@ -88,6 +98,18 @@ impl Attachment {
             return Err(AttachmentError::TooLarge { size_bytes: bytes.len(), limit_bytes: MAX_ATTACHMENT_BYTES });
         }
         Ok(bytes)
+    }
+
+    /// Whether what [`encode`](Self::encode) makes of it fits, whatever has to be escaped. `false` if it depends on that.
+    pub(crate) fn fits_anyway(tags: &Tags, uri: &str, state: Option<&str>, meter: Option<&str>) -> bool {
+        let (texts, beside) = Self::lengths(tags, uri, state, meter);
+        texts.saturating_mul(MAX_ESCAPED).saturating_add(beside) <= MAX_ATTACHMENT_BYTES
+    }
+
+    /// How long the texts are that may have to be escaped, and, at most, everything else.
+    fn lengths(tags: &Tags, uri: &str, state: Option<&str>, meter: Option<&str>) -> (usize, usize) {
+        let texts = tags.as_slice().iter().map(String::len).sum::<usize>() + uri.len();
+        (texts, BESIDE_BYTES + state.map_or(0, str::len) + meter.map_or(0, str::len))
     }
 
     /// How long [`encode`](Self::encode) makes it, given how long that is with neither flags nor state nor meter.
@@ -173,6 +195,28 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_fits_anyway_fits_however_much_is_escaped() {
+        let mut last = None;
+        for length in 0..MAX_ATTACHMENT_BYTES / MAX_ESCAPED {
+            let uri = "\u{1}".repeat(length);
+            let own = (2..=MAX_TAGS).map(|tag| format!("{tag}\u{2}")).collect();
+            let tags = Tags::new("id", own).expect("valid tags");
+            let parts = (Some("null"), Some("{}"));
+            if Attachment::fits_anyway(&tags, &uri, parts.0, parts.1) {
+                let flags = Flags::from_bits(15);
+                Attachment::encode(flags, u64::MAX, &tags, &uri, parts.0, parts.1).expect("fits");
+                last = Some(length);
+            }
+        }
+        // And it is told of nearly all that fit.
+        let most = (MAX_ATTACHMENT_BYTES - 2 * BESIDE_BYTES) / MAX_ESCAPED - 40;
+        assert!(last.is_some_and(|last| last > most), "{last:?} {most}");
+        let long = "x".repeat(MAX_ATTACHMENT_BYTES);
+        assert!(!Attachment::fits_anyway(&tags(), "", Some(&long), None));
+        assert!(!Attachment::fits_anyway(&tags(), "", None, Some(&long)));
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl<A: Agent> Connection<A> {
 
     /// Its tags: the id, then the agent's in their order.
     pub fn tags(&self) -> Vec<String> {
-        self.link.tags()
+        self.link.tags().as_slice().to_vec()
     }
 
     /// Its state, or `None` if none was set.

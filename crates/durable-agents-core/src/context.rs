@@ -15,7 +15,7 @@ use crate::http::{Request, Response};
 use crate::instance::{Entity, Instance};
 use crate::link::Link;
 use crate::message::Payload;
-use crate::route::{kebab, sub_path};
+use crate::route::sub_path;
 use crate::rpc::Trace;
 use crate::sql::{Params, Query};
 use crate::stub::AgentStub;
@@ -44,7 +44,7 @@ impl<A: Agent> Context<A> {
     /// Not percent-decoded, without slashes at its ends. The whole path where it does not hold the name, as in a request that another
     /// agent sent.
     pub fn sub_path<'r>(&self, request: &'r Request) -> &'r str {
-        sub_path(request.path(), &kebab(A::CLASS), self.name())
+        sub_path(request.path(), self.instance.shell.segment(), self.name())
     }
 
     /// The state: what was set last, or else the initial state, which is set by this.

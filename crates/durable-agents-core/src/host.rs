@@ -130,8 +130,11 @@ pub trait Upgrade {
     ///
     /// # Errors
     /// Whatever the platform reports, for instance too many sockets. Nothing has been accepted then.
-    fn accept(&self, tags: &[&str], hibernate: bool) -> Result<Rc<dyn Socket>, HostError>;
+    fn accept(&self, tags: &[String], hibernate: bool) -> Result<Rc<dyn Socket>, HostError>;
 }
+
+/// Stands between frames that are handed over as one text: no JSON has it, as it would have to be escaped in there.
+pub const FRAME_SEPARATOR: char = '\u{1e}';
 
 /// The server's end of an accepted WebSocket.
 pub trait Socket: Any {
@@ -140,6 +143,14 @@ pub trait Socket: Any {
     /// # Errors
     /// [`SocketError::Closed`] once either side has begun to close.
     fn send(&self, payload: &Payload<'_>) -> Result<(), SocketError>;
+
+    /// Queues several texts, in order: what `frames` has between its [`FRAME_SEPARATOR`]s.
+    ///
+    /// # Errors
+    /// The same. What comes before the failure is queued.
+    fn send_all(&self, frames: &str) -> Result<(), SocketError> {
+        frames.split(FRAME_SEPARATOR).try_for_each(|frame| self.send(&frame.into()))
+    }
 
     /// Begins or answers the close handshake. `None` sends a close frame without a code.
     ///

@@ -1,7 +1,7 @@
 //! One connection, as the runtime knows it: no agent type in it.
 
 use std::any::Any;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
@@ -153,8 +153,8 @@ impl Link {
         self.serial >> SERIAL_COUNT_BITS
     }
 
-    pub(crate) fn tags(&self) -> Vec<String> {
-        self.tags.borrow().as_slice().to_vec()
+    pub(crate) fn tags(&self) -> Ref<'_, Tags> {
+        self.tags.borrow()
     }
 
     pub(crate) fn set_tags(&self, tags: Tags) {
@@ -267,6 +267,13 @@ impl Link {
         }
     }
 
+    pub(crate) fn send_all(&self, frames: &str) -> Result<(), SocketError> {
+        match self.socket.get() {
+            Some(socket) if self.is_listed() => socket.send_all(frames),
+            _ => Err(SocketError::Closed),
+        }
+    }
+
     pub(crate) fn close(&self, code: u16, reason: &str) -> Result<(), ConnectionError> {
         close::check(code, reason)?;
         let socket = self.socket.get().filter(|_| self.is_listed()).ok_or(ConnectionError::Closed)?;
@@ -280,9 +287,11 @@ impl Link {
 
     /// Sees to it that this comes into the attachment, or says why it cannot.
     fn store(self: &Rc<Self>, flags: Flags, state: Option<&str>, meter: Option<&str>) -> Result<(), AttachmentError> {
-        let size_bytes = Attachment::size_bytes(self.bare_bytes()?, flags, state, meter);
-        if size_bytes > MAX_ATTACHMENT_BYTES {
-            return Err(AttachmentError::TooLarge { size_bytes, limit_bytes: MAX_ATTACHMENT_BYTES });
+        if !Attachment::fits_anyway(&self.tags.borrow(), &self.uri, state, meter) {
+            let size_bytes = Attachment::size_bytes(self.bare_bytes()?, flags, state, meter);
+            if size_bytes > MAX_ATTACHMENT_BYTES {
+                return Err(AttachmentError::TooLarge { size_bytes, limit_bytes: MAX_ATTACHMENT_BYTES });
+            }
         }
         // Not accepted yet: it fits, and is written on accept.
         if self.socket.get().is_none() {

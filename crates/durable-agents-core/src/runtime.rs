@@ -20,13 +20,12 @@ use crate::http::{Request, Response, StatusCode};
 use crate::instance::{Entity, Instance, Plan, report};
 use crate::lifecycle::{Overflow, Waiting};
 use crate::link::{Link, Phase};
-use crate::message::{Message, Payload};
-use crate::route::kebab;
+use crate::message::Message;
 use crate::rpc::{CallError, Incoming, StreamError, Trace};
 use crate::shell::Shell;
 use crate::sql::SqlError;
 use crate::stub::INTERNAL_HEADERS;
-use crate::tags::{TagError, Tags};
+use crate::tags::TagError;
 use crate::task::TaskError;
 use crate::wire::client::ClientFrame;
 use crate::{alarm, destroy, wire};
@@ -257,9 +256,7 @@ impl Runtime {
                 return refuse(upgrade, told.as_deref().unwrap_or(CONNECT_FAILED));
             }
         };
-        let tags = link.tags();
-        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-        let accepted = upgrade.accept(&tags, shell.options.hibernate);
+        let accepted = upgrade.accept(link.tags().as_slice(), shell.options.hibernate);
         let socket = match accepted {
             Ok(socket) => socket,
             Err(error) => {
@@ -273,8 +270,8 @@ impl Runtime {
             return Reply::Switched;
         }
         shell.links.insert(Rc::clone(&link));
-        for frame in greeting {
-            shell.send(&link, &frame);
+        if let Some(frames) = greeting {
+            shell.send_all(&link, &frames);
         }
 
         let connected = Rc::clone(&self.entity).on_connect(Rc::clone(&link), request).await;
@@ -292,24 +289,19 @@ impl Runtime {
     }
 
     /// Decides everything about a new connection, and returns the frames it is greeted with.
-    async fn plan(&self, link: &Rc<Link>, request: &Rc<Request>) -> Result<Vec<Payload<'static>>> {
-        // An id that cannot be a tag is refused before anyone has to look at it.
-        Tags::new(link.id(), Vec::new())?;
+    async fn plan(&self, link: &Rc<Link>, request: &Rc<Request>) -> Result<Option<String>> {
+        // An id that cannot be a tag is refused before anyone has to look at it; there are no other tags yet.
+        link.tags().check()?;
         let Plan { readonly, no_protocol } = Rc::clone(&self.entity).plan(Rc::clone(link), Rc::clone(request)).await?;
         link.set_flags(Flags { readonly, no_protocol, ..link.flags() })?;
         if no_protocol {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         // The last thing before the socket is accepted, so that no change comes between.
         let state = Rc::clone(&self.entity).state_frame()?;
         let shell = self.shell();
-        let mut greeting = Vec::with_capacity(3);
-        if shell.options.send_identity_on_connect {
-            greeting.push(wire::server::identity(shell.name(), &kebab(shell.class), state.is_some()).into());
-        }
-        greeting.extend(state.map(|frame| frame.text().to_owned().into()));
-        greeting.push(wire::server::NO_MCP_SERVERS.into());
-        Ok(greeting)
+        let identity = shell.options.send_identity_on_connect.then(|| (shell.name(), shell.segment()));
+        Ok(Some(wire::server::greeting(identity, state.as_deref())))
     }
 
     /// Handles what came while the connect hook ran: each begins in order, none waits for the end of another.

@@ -16,6 +16,7 @@ use crate::lifecycle::Gate;
 use crate::link::{Link, Links, SERIAL_COUNT_BITS};
 use crate::message::Payload;
 use crate::resume::Spans;
+use crate::route::kebab;
 use crate::rpc::{Hop, Trace, uuid};
 use crate::state;
 use crate::wire::server::StateFrame;
@@ -32,6 +33,7 @@ pub(crate) struct Shell {
     pub(crate) background: Background,
     pub(crate) spans: Spans,
     name: OnceCell<String>,
+    segment: OnceCell<String>,
     last_serial: Cell<u64>,
 }
 
@@ -53,6 +55,7 @@ impl Shell {
             background: Background::default(),
             spans: Spans::default(),
             name: OnceCell::new(),
+            segment: OnceCell::new(),
             last_serial: Cell::new(0),
         }
     }
@@ -60,6 +63,11 @@ impl Shell {
     /// Name of the instance; empty before the start.
     pub(crate) fn name(&self) -> &str {
         self.name.get().map_or("", String::as_str)
+    }
+
+    /// What its class is called in a URL.
+    pub(crate) fn segment(&self) -> &str {
+        self.segment.get_or_init(|| kebab(self.class))
     }
 
     /// Learns the name. `false` if the platform does not know it.
@@ -133,7 +141,9 @@ impl Shell {
         const ALPHABET: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
         let mut random = [0; LENGTH];
         self.host.fill_random(&mut random);
-        random.iter().map(|byte| ALPHABET.get(usize::from(byte & 63)).copied().map_or('_', char::from)).collect()
+        let text = random.map(|byte| ALPHABET.get(usize::from(byte & 63)).copied().unwrap_or(b'_'));
+        // All of the alphabet is ASCII.
+        String::from_utf8(text.to_vec()).unwrap_or_default()
     }
 
     /// A version 4 UUID.
@@ -206,7 +216,16 @@ impl Shell {
 
     /// Sends to one connection, if it is still there.
     pub(crate) fn send(&self, link: &Link, payload: &Payload<'_>) {
-        if let Err(SocketError::Platform(message)) = link.send(payload) {
+        self.log_unsent(link, link.send(payload));
+    }
+
+    /// Sends several frames to one connection, as [`Socket::send_all`] does.
+    pub(crate) fn send_all(&self, link: &Link, frames: &str) {
+        self.log_unsent(link, link.send_all(frames));
+    }
+
+    fn log_unsent(&self, link: &Link, sent: Result<(), SocketError>) {
+        if let Err(SocketError::Platform(message)) = sent {
             self.log_failure("send", Some(link), &HostError::new(message).into());
         }
     }

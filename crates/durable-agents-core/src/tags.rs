@@ -49,6 +49,17 @@ impl Tags {
     pub fn new(id: &str, own: Vec<String>) -> Result<Self, TagError> {
         let mut tags = vec![id.to_owned()];
         tags.extend(own.into_iter().filter(|tag| tag != id));
+        let tags = Self(tags);
+        tags.check()?;
+        Ok(tags)
+    }
+
+    /// Checks the limits.
+    ///
+    /// # Errors
+    /// [`TagError`], naming the first offender.
+    pub(crate) fn check(&self) -> Result<(), TagError> {
+        let Self(tags) = self;
         if tags.len() > MAX_TAGS {
             return Err(TagError::TooMany { count: tags.len() });
         }
@@ -60,7 +71,7 @@ impl Tags {
                 return Err(TagError::TooLong { index, size_bytes: tag.len() });
             }
         }
-        Ok(Self(tags))
+        Ok(())
     }
 
     /// Tags that were checked before they were stored.

@@ -404,7 +404,7 @@ pub(super) struct Knock {
 }
 
 impl Upgrade for Knock {
-    fn accept(&self, tags: &[&str], hibernate: bool) -> Result<Rc<dyn Socket>, HostError> {
+    fn accept(&self, tags: &[String], hibernate: bool) -> Result<Rc<dyn Socket>, HostError> {
         let ServerEnd { pipe, wake, .. } = &self.end;
         let (Some(world), Some(slot)) = (self.world.upgrade(), self.end.slot()) else {
             return Err(HostError::new("the object has been reset"));
@@ -421,8 +421,7 @@ impl Upgrade for Knock {
         if slot.pipes.borrow().len() >= MAX_SOCKETS {
             return Err(HostError::new(format!("only {MAX_SOCKETS} websockets can be accepted on a single Durable Object")));
         }
-        let tags = tags.iter().map(|&tag| tag.to_owned()).collect();
-        pipe.accepted.replace(Some(Accepted { slot: Rc::downgrade(&slot), tags, hibernate }));
+        pipe.accepted.replace(Some(Accepted { slot: Rc::downgrade(&slot), tags: tags.to_vec(), hibernate }));
         slot.pipes.borrow_mut().push(Rc::clone(pipe));
         pipe.flush_up(&world);
         Ok(Rc::new(ServerEnd { pipe: Rc::clone(pipe), slot: Rc::downgrade(&slot), wake: *wake }))

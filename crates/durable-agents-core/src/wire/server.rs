@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
-use crate::host::Around;
+use crate::host::{Around, FRAME_SEPARATOR};
 use crate::json::push_quoted;
 use crate::message::Message;
 use crate::resume::Replay;
@@ -13,17 +13,30 @@ use crate::resume::Replay;
 pub(crate) const NO_MCP_SERVERS: &str =
     r#"{"mcp":{"prompts":[],"resources":[],"servers":{},"tools":[]},"type":"cf_agent_mcp_servers"}"#;
 
-/// Who the client is talking to.
-pub(crate) fn identity(name: &str, class: &str, state_follows: bool) -> String {
-    let mut frame = String::with_capacity(name.len() + class.len() + 80);
-    frame.push_str(r#"{"name":"#);
-    push_quoted(&mut frame, name);
-    frame.push_str(r#","agent":"#);
-    push_quoted(&mut frame, class);
+/// What a client is greeted with, several frames in one text: who it is talking to, by name and class, the state, what there is of MCP.
+pub(crate) fn greeting(identity: Option<(&str, &str)>, state: Option<&StateFrame>) -> String {
+    let length = identity.map_or(0, |(name, class)| name.len() + class.len() + 80) + state.map_or(0, |state| state.0.len() + 1);
+    let mut frames = String::with_capacity(length + NO_MCP_SERVERS.len());
+    if let Some((name, class)) = identity {
+        push_identity(&mut frames, name, class, state.is_some());
+        frames.push(FRAME_SEPARATOR);
+    }
+    if let Some(state) = state {
+        frames.push_str(state.text());
+        frames.push(FRAME_SEPARATOR);
+    }
+    frames.push_str(NO_MCP_SERVERS);
+    frames
+}
+
+fn push_identity(frames: &mut String, name: &str, class: &str, state_follows: bool) {
+    frames.push_str(r#"{"name":"#);
+    push_quoted(frames, name);
+    frames.push_str(r#","agent":"#);
+    push_quoted(frames, class);
     // Newer clients then wait for the state before they report ready; older ones ignore it.
     let follows = r#","type":"cf_agent_identity","stateFollows":true}"#;
-    frame.push_str(if state_follows { follows } else { r#","type":"cf_agent_identity"}"# });
-    frame
+    frames.push_str(if state_follows { follows } else { r#","type":"cf_agent_identity"}"# });
 }
 
 /// The whole state. What is stored is a part of what is sent, so there is one text for both.
@@ -122,15 +135,22 @@ mod tests {
 
     #[test]
     fn frames_are_byte_exact() {
-        assert_eq!(
-            identity("room-1", "chat-room", false),
-            r#"{"name":"room-1","agent":"chat-room","type":"cf_agent_identity"}"#
-        );
-        assert_eq!(
-            identity("a\"b", "c", true),
-            r#"{"name":"a\"b","agent":"c","type":"cf_agent_identity","stateFollows":true}"#
-        );
         let frame = StateFrame::new(r#"{"count":0}"#);
+        let frames = |identity, state| greeting(identity, state).split(FRAME_SEPARATOR).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(
+            frames(Some(("room-1", "chat-room")), None),
+            [r#"{"name":"room-1","agent":"chat-room","type":"cf_agent_identity"}"#, NO_MCP_SERVERS]
+        );
+        assert_eq!(
+            frames(Some(("a\"\u{1e}b", "c")), Some(&frame)),
+            [
+                r#"{"name":"a\"\u001eb","agent":"c","type":"cf_agent_identity","stateFollows":true}"#,
+                frame.text(),
+                NO_MCP_SERVERS
+            ]
+        );
+        assert_eq!(frames(None, Some(&frame)), [frame.text(), NO_MCP_SERVERS]);
+        assert_eq!(frames(None, None), [NO_MCP_SERVERS]);
         assert_eq!(frame.text(), r#"{"state":{"count":0},"type":"cf_agent_state"}"#);
         assert_eq!(StateFrame::around().part_of(&frame.text().into()), r#"{"count":0}"#);
         assert_eq!(

@@ -94,8 +94,8 @@ function spareOf(request) {
 /** An answer with the status and headers of another, which is the quickest way to tell `Response` about both; its body is a text. */
 export const respond_like = (template, at, length) => new Response(textAt(at, length), template);
 
-/** The answer to an accepted upgrade. */
-export const switched = (client) => new Response(null, { status: 101, webSocket: client });
+/** The answer to an accepted upgrade, given both ends of its socket. */
+export const switched = (pair) => new Response(null, { status: 101, webSocket: pair[0] });
 
 /** What `Head` in `glue.rs` knows of a method and of an `upgrade` header; of anything else it asks the platform. */
 const METHODS = ["GET", "POST"];
@@ -271,6 +271,16 @@ export function send_last(socket, answer) {
 
 export function send_text(socket, at, length) {
   socket.send(textAt(at, length));
+}
+
+/** Sends several: what the text has between its separators, `FRAME_SEPARATOR` of the core. To take each by itself costs more. */
+export function send_all(socket, at, length) {
+  for (const frame of textAt(at, length).split("\x1e")) socket.send(frame);
+}
+
+/** Stores a copy of the bytes at `at` with a socket, as a `Uint8Array`. */
+export function attach(socket, at, length) {
+  socket.serializeAttachment(bytesNow().slice(at >>> 0, (at >>> 0) + length));
 }
 
 const textAt = (at, length) => decoder.decode(bytesNow().subarray(at >>> 0, (at >>> 0) + length));

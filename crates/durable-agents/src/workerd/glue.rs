@@ -39,7 +39,7 @@ extern "C" {
     fn respond_like_at(template: &sys::Response, at: i32, length: i32) -> Result<sys::Response, JsValue>;
 
     #[wasm_bindgen(catch)]
-    pub(crate) fn switched(client: &sys::WebSocket) -> Result<sys::Response, JsValue>;
+    pub(crate) fn switched(pair: &sys::WebSocketPair) -> Result<sys::Response, JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(crate) fn query(sql: &sys::Sql, statement: &JsValue, params: Vec<JsValue>) -> Result<f64, JsValue>;
@@ -72,6 +72,12 @@ extern "C" {
 
     #[wasm_bindgen(catch, js_name = send_text)]
     fn send_text_at(socket: &sys::WebSocket, at: i32, length: i32) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(catch, js_name = send_all)]
+    fn send_all_at(socket: &sys::WebSocket, at: i32, length: i32) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(catch, js_name = attach)]
+    fn attach_at(socket: &sys::WebSocket, at: i32, length: i32) -> Result<(), JsValue>;
 
     #[wasm_bindgen(catch, js_name = send_bytes)]
     fn send_bytes_at(socket: &sys::WebSocket, at: i32, length: i32) -> Result<(), JsValue>;
@@ -259,6 +265,16 @@ pub(crate) fn send(socket: &sys::WebSocket, data: &Data<'_>) -> Result<(), JsVal
         Data::Text(text) => send_text_at(socket, address(text.as_bytes()), length(text.as_bytes())),
         Data::Binary(bytes) => send_bytes_at(socket, address(bytes), length(bytes)),
     }
+}
+
+/// Sends several texts to one socket: see [`Socket::send_all`](durable_agents_core::host::Socket::send_all).
+pub(crate) fn send_all(socket: &sys::WebSocket, frames: &str) -> Result<(), JsValue> {
+    send_all_at(socket, address(frames.as_bytes()), length(frames.as_bytes()))
+}
+
+/// Stores bytes with a socket.
+pub(crate) fn attach(socket: &sys::WebSocket, bytes: &[u8]) -> Result<(), JsValue> {
+    attach_at(socket, address(bytes), length(bytes))
 }
 
 /// A message as the platform takes it. Bytes are copied: the platform keeps what it is given until it has sent it.

@@ -157,40 +157,41 @@ fn hibernating(socket: JsValue) -> Rc<dyn Socket> {
 /// A handshake: the pair of sockets is made when it is accepted.
 struct JsUpgrade {
     events: Rc<Events>,
-    client: OnceCell<sys::WebSocket>,
+    accepted: OnceCell<sys::WebSocketPair>,
 }
 
 impl JsUpgrade {
     fn new(events: &Rc<Events>) -> Rc<Self> {
-        Rc::new(Self { events: Rc::clone(events), client: OnceCell::new() })
+        Rc::new(Self { events: Rc::clone(events), accepted: OnceCell::new() })
     }
 
-    fn try_accept(&self, tags: &[&str], hibernate: bool) -> Result<Rc<dyn Socket>, JsValue> {
+    fn try_accept(&self, tags: &[String], hibernate: bool) -> Result<Rc<dyn Socket>, JsValue> {
+        let state = &self.events.host.state;
         let listen = self.events.listen.filter(|_| !hibernate);
-        let ends = match listen {
-            Some(_) => sys::pair()?,
-            None => sys::accept(&self.events.host.state, tags.iter().map(|&tag| JsValue::from_str(tag)).collect())?,
+        let pair = match (listen, tags) {
+            (Some(_), _) => sys::WebSocketPair::new()?,
+            (None, [tag]) => sys::accept_tagged(state, tag)?,
+            (None, tags) => sys::accept(state, tags.iter().map(|tag| JsValue::from_str(tag)).collect())?,
         };
-        let [client, server] = ends.try_into().map_err(|_| JsValue::from_str("a socket has two ends"))?;
-        let mut server = Rc::new(JsSocket::new(server));
+        let mut server = Rc::new(JsSocket::new(sys::server_end(&pair)?));
         if let Some(listen) = listen {
             server = listen(&self.events, server)?;
         }
         // A handshake is accepted once.
-        let _ = self.client.set(client);
+        let _ = self.accepted.set(pair);
         Ok(server)
     }
 
     fn switched(&self) -> Result<sys::Response, JsValue> {
-        match self.client.get() {
-            Some(client) => glue::switched(client),
+        match self.accepted.get() {
+            Some(pair) => glue::switched(pair),
             None => Err(JsValue::from_str("the upgrade was not accepted")),
         }
     }
 }
 
 impl Upgrade for JsUpgrade {
-    fn accept(&self, tags: &[&str], hibernate: bool) -> Result<Rc<dyn Socket>, HostError> {
+    fn accept(&self, tags: &[String], hibernate: bool) -> Result<Rc<dyn Socket>, HostError> {
         self.try_accept(tags, hibernate).map_err(host_error)
     }
 }

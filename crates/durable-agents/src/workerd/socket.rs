@@ -42,8 +42,14 @@ impl Socket for JsSocket {
         self.socket.send(value).map_err(|exception| self.failure(&exception))
     }
 
+    fn send_all(&self, frames: &str) -> Result<(), SocketError> {
+        glue::send_all(&self.socket, frames).map_err(|exception| self.failure(&exception))
+    }
+
     fn close(&self, code: Option<u16>, reason: &str) -> Result<(), SocketError> {
         let closed = match code {
+            // An empty text would come to JavaScript like any other.
+            Some(code) if reason.is_empty() => self.socket.close_with_code(code),
             Some(code) => self.socket.close_with(code, reason),
             None => self.socket.close(),
         };
@@ -65,8 +71,7 @@ impl Socket for JsSocket {
     }
 
     fn set_attachment(&self, bytes: &[u8]) -> Result<(), SocketError> {
-        let value = Uint8Array::from(bytes);
-        self.socket.serialize_attachment(&value).map_err(|exception| SocketError::Platform(message_of(&exception)))
+        glue::attach(&self.socket, bytes).map_err(|exception| SocketError::Platform(message_of(&exception)))
     }
 
     fn key(&self) -> Option<u64> {

@@ -40,15 +40,17 @@ export function stub(env, binding, name, jurisdiction, locationHint) {
   return locationHint === undefined ? namespace.get(id) : namespace.get(id, { locationHint });
 }
 
-/** Accepts a socket for hibernation; the client's end comes first. */
+/** Accepts the server's end of a new socket for hibernation, and returns both ends. */
 export function accept(state, tags) {
-  const [client, server] = pair();
-  state.acceptWebSocket(server, tags);
-  return [client, server];
+  const pair = new WebSocketPair();
+  state.acceptWebSocket(pair[1], tags);
+  return pair;
 }
 
-/** Both ends of a socket, the client's first. */
-export const pair = () => Object.values(new WebSocketPair());
+/** The same with one tag, as most have: a text comes here more easily than a list. */
+export const accept_tagged = (state, tag) => accept(state, [tag]);
+
+export const server_end = (pair) => pair[1];
 
 /** Deletes all that is stored, and ends when that is on disk. */
 export async function delete_all(storage) {

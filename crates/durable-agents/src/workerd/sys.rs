@@ -82,13 +82,13 @@ extern "C" {
     pub(crate) fn close(this: &WebSocket) -> Result<(), JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = close)]
+    pub(crate) fn close_with_code(this: &WebSocket, code: u16) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = close)]
     pub(crate) fn close_with(this: &WebSocket, code: u16, reason: &str) -> Result<(), JsValue>;
 
     #[wasm_bindgen(method, catch, getter, js_name = readyState)]
     pub(crate) fn ready_state(this: &WebSocket) -> Result<u16, JsValue>;
-
-    #[wasm_bindgen(method, catch, js_name = serializeAttachment)]
-    pub(crate) fn serialize_attachment(this: &WebSocket, value: &JsValue) -> Result<(), JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = deserializeAttachment)]
     pub(crate) fn deserialize_attachment(this: &WebSocket) -> Result<JsValue, JsValue>;
@@ -111,6 +111,16 @@ extern "C" {
 
     #[wasm_bindgen(method, catch, js_name = removeEventListener)]
     pub(crate) fn unlisten(this: &WebSocket, event: &str, listener: &JsValue) -> Result<(), JsValue>;
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// Both ends of a socket, the client's first.
+    #[derive(Clone, Debug)]
+    pub(crate) type WebSocketPair;
+
+    #[wasm_bindgen(constructor, catch)]
+    pub(crate) fn new() -> Result<WebSocketPair, JsValue>;
 }
 
 #[wasm_bindgen]
@@ -201,10 +211,13 @@ extern "C" {
     ) -> Result<Option<Stub>, JsValue>;
 
     #[wasm_bindgen(catch)]
-    pub(crate) fn accept(state: &State, tags: Vec<JsValue>) -> Result<Vec<WebSocket>, JsValue>;
+    pub(crate) fn accept(state: &State, tags: Vec<JsValue>) -> Result<WebSocketPair, JsValue>;
 
     #[wasm_bindgen(catch)]
-    pub(crate) fn pair() -> Result<Vec<WebSocket>, JsValue>;
+    pub(crate) fn accept_tagged(state: &State, tag: &str) -> Result<WebSocketPair, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(crate) fn server_end(pair: &WebSocketPair) -> Result<WebSocket, JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(crate) fn delete_all(storage: &Storage) -> Result<Promise, JsValue>;
