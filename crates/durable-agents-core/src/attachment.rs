@@ -77,9 +77,12 @@ impl Attachment {
     ) -> Result<Vec<u8>, AttachmentError> {
         let (texts, beside) = Self::lengths(tags, uri, state, meter);
         let mut text = String::with_capacity(texts + beside);
-        let mut number = itoa::Buffer::new();
-        text.extend(["[", number.format(flags.to_bits()), ","]);
-        text.extend([number.format(serial), ",["]);
+        text.push('[');
+        for number in [u64::from(flags.to_bits()), serial] {
+            text.push_str(itoa::Buffer::new().format(number));
+            text.push(',');
+        }
+        text.push('[');
         for (index, tag) in tags.as_slice().iter().enumerate() {
             if index > 0 {
                 text.push(',');
@@ -88,9 +91,12 @@ impl Attachment {
         }
         text.push_str("],");
         json::push_quoted(&mut text, uri);
-        text.extend([",", state.unwrap_or("null"), if state.is_some() { ",true" } else { ",false" }]);
+        text.push(',');
+        text.push_str(state.unwrap_or("null"));
+        text.push_str(if state.is_some() { ",true" } else { ",false" });
         if let Some(meter) = meter {
-            text.extend([",", meter]);
+            text.push(',');
+            text.push_str(meter);
         }
         text.push(']');
         let bytes = text.into_bytes();
