@@ -1,4 +1,5 @@
-// node bench/instructions.mjs [SCENARIO] [--only=SERVER,…]: how many instructions an operation takes, by `callgrind`. See README.md.
+// node bench/instructions.mjs [SCENARIO] [--only=SERVER,…] [--caches]: how many instructions an operation takes, and with `--caches` how
+// often its code and its data are not in a cache, by `callgrind`. See README.md.
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,17 +17,33 @@ import { Workerd, findWorkerd } from "./lib/workerd.mjs";
 const WARM_UP_MS = 150_000;
 const MEASURE_MS = 20_000;
 
-const { positionals, values: options } = parseArgs({ allowPositionals: true, options: { only: { type: "string" } } });
+/** A processor's nearest caches, for code and for data, and the next one: bytes, ways, bytes of a line. */
+const CACHES = ["--cache-sim=yes", "--I1=32768,8,64", "--D1=32768,8,64", "--LL=1048576,8,64"];
+
+/** What is counted, each by the events of callgrind that it is the sum of. */
+const INSTRUCTIONS = { title: "instructions", events: ["Ir"] };
+const MISSES = [
+  { title: "lines of code from the second cache", events: ["I1mr"] },
+  { title: "lines of data", events: ["D1mr", "D1mw"] },
+  { title: "of both, lines from beyond it", events: ["ILmr", "DLmr", "DLmw"] },
+];
+
+const { positionals, values: options } = parseArgs({
+  allowPositionals: true,
+  options: { only: { type: "string" }, caches: { type: "boolean" } },
+});
+const counted = options.caches ? [INSTRUCTIONS, ...MISSES] : [INSTRUCTIONS];
 const only = (options.only ?? "plain,durable-agents").split(",");
 const servers = SERVERS.filter(({ name }) => only.includes(name));
 const scenarios = SCENARIOS.filter(({ name }) => name.includes(positionals[0] ?? ""));
 
-/** What a server's process executes outside of the kernel for one operation of a scenario, with its start and its warm-up left out. */
+/** What a server's process does outside of the kernel for one operation of a scenario, each of `counted`: start and warm-up left out. */
 async function count(program, server, scenario) {
   const folder = mkdtempSync(join(tmpdir(), "bench-"));
   const dump = join(folder, "callgrind");
   // JavaScript and wasm are compiled while they run.
-  const valgrind = ["valgrind", "--tool=callgrind", "--smc-check=all-non-file", `--callgrind-out-file=${dump}`];
+  const tool = ["--tool=callgrind", "--smc-check=all-non-file", ...(options.caches ? CACHES : [])];
+  const valgrind = ["valgrind", ...tool, `--callgrind-out-file=${dump}`];
   const workerd = await Workerd.start(program, writeConfig(server, folder), valgrind);
   const runs = [{ server: { name: server.name, pid: workerd.pid, port: workerd.port }, scenario }];
   const load = async (measure_ms) => {
@@ -41,12 +58,20 @@ async function count(program, server, scenario) {
     await control("--zero");
     const operations = await load(MEASURE_MS);
     await control("--dump");
-    const totals = [...readFileSync(`${dump}.1`, "latin1").matchAll(/^totals: (\d+)$/gm)].map(([, total]) => Number(total));
-    return totals.reduce((sum, total) => sum + total, 0) / operations;
+    const sums = sumsOf(readFileSync(`${dump}.1`, "latin1"));
+    return counted.map(({ events }) => events.reduce((sum, event) => sum + sums.get(event), 0) / operations);
   } finally {
     await workerd.kill();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** The sum of each event over all threads. */
+function sumsOf(text) {
+  const events = /^events: (.+)$/m.exec(text)[1].split(" ");
+  const totals = [...text.matchAll(/^totals: (.+)$/gm)].map(([, line]) => line.split(" ").map(Number));
+  // What a thread has none of at the end of its line is left out.
+  return new Map(events.map((event, place) => [event, totals.reduce((sum, total) => sum + (total[place] ?? 0), 0)]));
 }
 
 await main(async () => {
@@ -61,8 +86,11 @@ await main(async () => {
     const counts = [];
     for (const server of servers)
       counts.push(await step(`${scenario.name}, ${server.title}`, () => count(program, server, scenario)));
-    const ratios = counts.slice(1).map((instructions) => (instructions / counts[0]).toFixed(3));
-    rows.push([scenario.name, ...counts.map((instructions) => Math.round(instructions).toLocaleString("en")), ...ratios]);
+    for (const [place, { title }] of counted.entries()) {
+      const numbers = counts.map((count) => count[place]);
+      const ratios = numbers.slice(1).map((number) => (number / numbers[0]).toFixed(3));
+      rows.push([`${scenario.name}: ${title}`, ...numbers.map((number) => Math.round(number).toLocaleString("en")), ...ratios]);
+    }
   }
   const [first, ...others] = servers.map(({ title }) => title);
   say(`\n${table(["", first, ...others, ...others.map((title) => `${title} ÷ ${first}`)], rows)}`);

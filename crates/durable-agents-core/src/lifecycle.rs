@@ -102,6 +102,16 @@ pub(crate) enum Waiting {
     Error(String),
 }
 
+impl Waiting {
+    /// What the peer or the platform said at the end, if it was no failure.
+    pub(crate) fn as_close(&self) -> Option<&Close> {
+        match self {
+            Self::Close(close) => Some(close),
+            Self::Message(_) | Self::Error(_) => None,
+        }
+    }
+}
+
 /// The inbox is full.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Overflow;

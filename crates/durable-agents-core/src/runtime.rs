@@ -149,14 +149,16 @@ impl Runtime {
         }
     }
 
-    /// A socket has closed, or its peer wants to.
-    pub fn closed(&self, socket: Rc<dyn Socket>, close: Close) -> LocalBoxFuture<'static, ()> {
-        self.ended(socket, Waiting::Close(close))
+    /// A socket has closed, or its peer wants to. Handled like a [message](Self::message).
+    #[must_use = "the rest of the work is still to be done"]
+    pub fn closed(&self, socket: Rc<dyn Socket>, close: Close) -> Option<Rest> {
+        self.ended(&socket, Waiting::Close(close))
     }
 
-    /// A socket failed; `message` is the platform's.
-    pub fn socket_failed(&self, socket: Rc<dyn Socket>, message: String) -> LocalBoxFuture<'static, ()> {
-        self.ended(socket, Waiting::Error(message))
+    /// A socket failed; `message` is the platform's. Handled like a [message](Self::message).
+    #[must_use = "the rest of the work is still to be done"]
+    pub fn socket_failed(&self, socket: Rc<dyn Socket>, message: String) -> Option<Rest> {
+        self.ended(&socket, Waiting::Error(message))
     }
 
     /// The alarm has gone off. An error makes the platform repeat it.
@@ -308,9 +310,9 @@ impl Runtime {
     fn drain(&self, link: &Rc<Link>) {
         loop {
             let Some(event) = link.inbox.borrow_mut().pop() else { return };
-            let runtime = self.clone();
-            let link = Rc::clone(link);
-            self.shell().begin(Box::pin(async move { runtime.handle(link, event).await }));
+            if let Some(rest) = self.handle(Rc::clone(link), event) {
+                self.shell().host.spawn(rest);
+            }
         }
     }
 
@@ -328,53 +330,56 @@ impl Runtime {
         }
     }
 
-    fn ended(&self, socket: Rc<dyn Socket>, event: Waiting) -> LocalBoxFuture<'static, ()> {
+    fn ended(&self, socket: &Rc<dyn Socket>, event: Waiting) -> Option<Rest> {
+        let Some(link) = self.shell().resolve(socket) else {
+            // Not ours, or refused while connecting: all it needs is an answer.
+            if let Waiting::Close(close) = event {
+                answer_close(&**socket, &close);
+            }
+            return None;
+        };
+        match link.phase() {
+            Phase::Gone => return None,
+            Phase::Opening => {
+                self.keep(&link, event);
+                return None;
+            }
+            // From here on no list and no broadcast has it, whatever else runs before the hook.
+            Phase::Planned | Phase::Open | Phase::Leaving => link.set_phase(Phase::Leaving),
+        }
+        if self.is_open() {
+            return self.handle(link, event);
+        }
         let runtime = self.clone();
-        Box::pin(async move {
-            let Some(link) = runtime.shell().resolve(&socket) else {
-                // Not ours, or refused while connecting: all it needs is an answer.
-                if let Waiting::Close(close) = event {
-                    answer_close(&*socket, &close);
-                }
-                return;
-            };
-            match link.phase() {
-                Phase::Gone => return,
-                Phase::Opening => return runtime.keep(&link, event),
-                // From here on no list and no broadcast has it, whatever else runs before the hook.
-                Phase::Planned | Phase::Open | Phase::Leaving => link.set_phase(Phase::Leaving),
-            }
+        rest_of(async move {
             if runtime.pass(None, None).await.is_err() {
-                runtime.bury(&link, &event);
-                return;
+                runtime.bury(&link, event.as_close());
+            } else if let Some(rest) = runtime.handle(link, event) {
+                rest.await;
             }
-            runtime.handle(link, event).await;
         })
     }
 
-    async fn handle(&self, link: Rc<Link>, event: Waiting) {
-        match event {
-            Waiting::Message(message) => {
-                if let Some(rest) = self.handle_message(link, message) {
-                    rest.await;
-                }
+    /// Handles an event of a connection that has been let through.
+    fn handle(&self, link: Rc<Link>, event: Waiting) -> Option<Rest> {
+        let close = match event {
+            Waiting::Message(message) => return self.handle_message(link, message),
+            // It has ended before.
+            Waiting::Close(_) | Waiting::Error(_) if !self.leave(&link) => return None,
+            Waiting::Close(close) => close,
+            Waiting::Error(message) => {
+                self.report_of(&link, "socket", HostError::new(message.clone()).into());
+                // The platform sends no close event after an error.
+                Close { code: 1006, reason: message, was_clean: false }
             }
-            Waiting::Close(ref close) => {
-                if self.leave(&link) {
-                    self.run_on_close(&link, close.clone()).await;
-                    self.bury(&link, &event);
-                }
+        };
+        let handled = Rc::clone(&self.entity).on_close(Rc::clone(&link), close.clone());
+        self.after(handled, move |runtime, outcome| {
+            if let Err(error) = outcome {
+                runtime.report_of(&link, "on_close", error);
             }
-            Waiting::Error(ref message) => {
-                if self.leave(&link) {
-                    self.report_of(&link, "socket", HostError::new(message.clone()).into());
-                    // The platform sends no close event after an error.
-                    let close = Close { code: 1006, reason: message.clone(), was_clean: false };
-                    self.run_on_close(&link, close).await;
-                    self.bury(&link, &event);
-                }
-            }
-        }
+            runtime.bury(&link, Some(&close));
+        })
     }
 
     /// Whether this is the first end of that connection.
@@ -384,16 +389,10 @@ impl Runtime {
         first
     }
 
-    async fn run_on_close(&self, link: &Rc<Link>, close: Close) {
-        if let Err(error) = Rc::clone(&self.entity).on_close(Rc::clone(link), close).await {
-            self.report_of(link, "on_close", error);
-        }
-    }
-
-    /// Answers the close frame and forgets the connection.
-    fn bury(&self, link: &Rc<Link>, event: &Waiting) {
+    /// Answers the close frame, if there is one, and forgets the connection.
+    fn bury(&self, link: &Rc<Link>, close: Option<&Close>) {
         link.set_phase(Phase::Gone);
-        if let (Waiting::Close(close), Some(socket)) = (event, link.socket()) {
+        if let (Some(close), Some(socket)) = (close, link.socket()) {
             answer_close(&**socket, close);
         }
         self.shell().links.remove(link);

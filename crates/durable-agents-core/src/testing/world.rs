@@ -454,23 +454,22 @@ impl World {
                 let Some(told) = pipe.deliver(self, up) else { return };
                 let (runtime, wake) = self.wake(slot);
                 let end = Rc::new(ServerEnd { pipe, slot: Rc::downgrade(slot), wake });
-                match told {
-                    Told::Message(message) => {
-                        let what = format!("message {}", super::excerpt(&message));
-                        let work = async move {
-                            if let Some(rest) = runtime.message(end, message) {
-                                rest.await;
-                            }
-                        };
-                        self.spawn(slot, what, Box::pin(work));
+                let what = match &told {
+                    Told::Message(message) => format!("message {}", super::excerpt(message)),
+                    Told::Closed(close) => format!("close {} {:?}", close.code, close.reason),
+                    Told::Failed(message) => format!("socket error {message:?}"),
+                };
+                let work = async move {
+                    let rest = match told {
+                        Told::Message(message) => runtime.message(end, message),
+                        Told::Closed(close) => runtime.closed(end, close),
+                        Told::Failed(message) => runtime.socket_failed(end, message),
+                    };
+                    if let Some(rest) = rest {
+                        rest.await;
                     }
-                    Told::Closed(close) => {
-                        self.spawn(slot, format!("close {} {:?}", close.code, close.reason), runtime.closed(end, close));
-                    }
-                    Told::Failed(message) => {
-                        self.spawn(slot, format!("socket error {message:?}"), runtime.socket_failed(end, message));
-                    }
-                }
+                };
+                self.spawn(slot, what, Box::pin(work));
             }
             Event::Alarm => {
                 let (runtime, _) = self.wake(slot);

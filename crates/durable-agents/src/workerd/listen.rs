@@ -4,8 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use durable_agents_core::host::Host;
-use durable_agents_core::{Close, Runtime, begin};
-use futures::future::LocalBoxFuture;
+use durable_agents_core::{Close, Rest, Runtime};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::closure::Closure;
 
@@ -66,9 +65,7 @@ impl Events {
 
     fn message(&self, _: u64, socket: Rc<JsSocket>, event: &sys::SocketEvent) {
         let data = event.data().unwrap_or(JsValue::UNDEFINED);
-        if let Some(rest) = self.runtime.message(socket, socket::message(&data)) {
-            self.host.spawn(rest);
-        }
+        self.go_on(self.runtime.message(socket, socket::message(&data)));
     }
 
     fn close(&self, number: u64, socket: Rc<JsSocket>, event: &sys::SocketEvent) {
@@ -78,13 +75,13 @@ impl Events {
             was_clean: event.was_clean().unwrap_or(false),
         };
         self.stop(number);
-        self.run(self.runtime.closed(socket, close));
+        self.go_on(self.runtime.closed(socket, close));
     }
 
     fn error(&self, number: u64, socket: Rc<JsSocket>, event: &sys::SocketEvent) {
         let error = event.error().unwrap_or(JsValue::UNDEFINED);
         self.stop(number);
-        self.run(self.runtime.socket_failed(socket, convert::message_of(&error)));
+        self.go_on(self.runtime.socket_failed(socket, convert::message_of(&error)));
     }
 
     fn stop(&self, number: u64) {
@@ -100,8 +97,8 @@ impl Events {
         }
     }
 
-    fn run(&self, work: LocalBoxFuture<'static, ()>) {
-        if let Err(rest) = begin(work) {
+    fn go_on(&self, rest: Option<Rest>) {
+        if let Some(rest) = rest {
             self.host.spawn(rest);
         }
     }

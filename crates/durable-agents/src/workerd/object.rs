@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use durable_agents_core::host::{Host, HostError, Level, Socket, Surroundings as _, Upgrade};
 use durable_agents_core::http::{Response, StatusCode};
-use durable_agents_core::{Agent, Close, Reply, Rest, Runtime, begin};
+use durable_agents_core::{Agent, Close, Reply, Rest, Runtime};
 use futures::future::LocalBoxFuture;
 use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
@@ -82,12 +82,12 @@ impl Object {
 
     /// `webSocketClose`.
     pub fn web_socket_close(&self, socket: JsValue, code: u16, reason: String, was_clean: bool) -> JsValue {
-        run(self.events.runtime.closed(hibernating(socket), Close { code, reason, was_clean }))
+        rest(self.events.runtime.closed(hibernating(socket), Close { code, reason, was_clean }))
     }
 
     /// `webSocketError`.
     pub fn web_socket_error(&self, socket: JsValue, error: JsValue) -> JsValue {
-        run(self.events.runtime.socket_failed(hibernating(socket), message_of(&error)))
+        rest(self.events.runtime.socket_failed(hibernating(socket), message_of(&error)))
     }
 
     /// `alarm`.
@@ -141,13 +141,6 @@ fn instead_of_unfit(events: &Events, exception: &JsValue) -> Result<sys::Respons
 /// What a handler returns that has done what it could at once.
 fn rest(rest: Option<Rest>) -> JsValue {
     rest.map_or(JsValue::UNDEFINED, |rest| promise_of_end(rest).into())
-}
-
-fn run(work: LocalBoxFuture<'static, ()>) -> JsValue {
-    match begin(work) {
-        Ok(()) => JsValue::UNDEFINED,
-        Err(rest) => promise_of_end(rest).into(),
-    }
 }
 
 fn hibernating(socket: JsValue) -> Rc<dyn Socket> {
