@@ -7,6 +7,7 @@ const CODE_SECTION = 10;
 
 /** Of the custom section `name`. */
 const FUNCTION_NAMES = 1;
+const GLOBAL_NAMES = 7;
 
 /** Kind of an import. */
 const FUNCTION = 0;
@@ -34,30 +35,49 @@ function withEntries(bytes, section, entry, write) {
   return Buffer.concat([bytes.subarray(0, start), Buffer.from([section]), number(content.length), content, bytes.subarray(end)]);
 }
 
-/** The functions that a module with names defines: `{ name, body }`. */
+/** The functions that a module with names defines: `{ index, name, body }`. */
 export function definedFunctions(bytes) {
   const importedCount = entries(bytes, IMPORT_SECTION, imported).filter(({ kind }) => kind[0] === FUNCTION).length;
-  const names = new Map(functionNames(bytes));
-  const bodies = entries(bytes, CODE_SECTION, (read) => read.piece());
-  return bodies.map((body, index) => ({ name: names.get(importedCount + index), body }));
+  const names = new Map(namesOf(bytes, FUNCTION_NAMES));
+  return entries(bytes, CODE_SECTION, piece).map((body, place) => {
+    const index = importedCount + place;
+    return { index, name: names.get(index), body };
+  });
 }
+
+/** The module with other bodies for those functions, in the same order. */
+export function withBodies(bytes, bodies) {
+  let place = 0;
+  return withEntries(bytes, CODE_SECTION, piece, () => {
+    const body = bodies[place++];
+    return [number(body.length), body];
+  });
+}
+
+/** Indices of the globals that have that name. */
+export const globalsNamed = (bytes, wanted) =>
+  namesOf(bytes, GLOBAL_NAMES)
+    .filter(([, name]) => name === wanted)
+    .map(([index]) => index);
+
+const piece = (read) => read.piece();
 
 /** The module with other names for its functions: what `rename` makes of each. All other names are gone. */
 export function withFunctionNames(bytes, rename) {
   const { start, end } = nameSection(bytes);
-  const names = functionNames(bytes).map(([index, name]) => Buffer.concat([number(index), text(rename(name))]));
+  const names = namesOf(bytes, FUNCTION_NAMES).map(([index, name]) => Buffer.concat([number(index), text(rename(name))]));
   const list = Buffer.concat([number(names.length), ...names]);
   const content = Buffer.concat([text("name"), Buffer.from([FUNCTION_NAMES]), number(list.length), list]);
   return Buffer.concat([bytes.subarray(0, start), Buffer.from([CUSTOM_SECTION]), number(content.length), content, bytes.subarray(end)]);
 }
 
-/** Pairs of index and name. */
-function functionNames(bytes) {
+/** Pairs of index and name of one kind. */
+function namesOf(bytes, kind) {
   const { content, end } = nameSection(bytes);
   const read = new Reader(bytes, content);
   read.text();
   while (read.at < end) {
-    const isOurs = read.byte() === FUNCTION_NAMES;
+    const isOurs = read.byte() === kind;
     const size = read.number();
     if (isOurs) return Array.from({ length: read.number() }, () => [read.number(), read.text()]);
     read.at += size;
@@ -130,7 +150,8 @@ function number(value) {
   return Buffer.from([...bytes, value]);
 }
 
-class Reader {
+/** Reads what a module consists of. */
+export class Reader {
   constructor(bytes, at) {
     this.bytes = bytes;
     this.at = at;

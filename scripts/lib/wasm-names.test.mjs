@@ -18,8 +18,8 @@ const named = (...names) =>
 
 test("functions are known by their names, behind those that are imported", () => {
   assert.deepEqual(definedFunctions(named("log", "first", "second")), [
-    { name: "first", body: Buffer.from([0, 0x0b]) },
-    { name: "second", body: Buffer.from([0, 0x01, 0x0b]) },
+    { index: 1, name: "first", body: Buffer.from([0, 0x0b]) },
+    { index: 2, name: "second", body: Buffer.from([0, 0x01, 0x0b]) },
   ]);
 });
 

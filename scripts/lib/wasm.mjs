@@ -4,6 +4,7 @@ import { basename, delimiter, dirname, join, relative } from "node:path";
 import { wasmBindgen, workerBuild } from "./cargo-tools.mjs";
 import { byLikeness } from "./function-order.mjs";
 import { Stamp, filesBelow, hashInputs } from "./inputs.mjs";
+import { withShortLandingPads } from "./landing-pads.mjs";
 import { esbuild, inPackage, node } from "./packages.mjs";
 import { inRoot, root, tools } from "./paths.mjs";
 import { ask, run } from "./run.mjs";
@@ -59,6 +60,7 @@ export async function buildWorker({ name, crateDir, outDir }) {
     rmSync(stamp.file, { force: true });
     await compile({ crateDir, args, unwind });
     await removeUnused(wasmFile(outDir), scriptFile(outDir));
+    writeFileSync(wasmFile(outDir), withShortLandingPads(readFileSync(wasmFile(outDir))));
     await nameByLikeness(wasmFile(outDir));
     await binaryen("wasm-opt", wasmFile(outDir), WASM_OPT);
     shortenNames(wasmFile(outDir), scriptFile(outDir));
@@ -167,7 +169,7 @@ async function binaryen(tool, file, args) {
 }
 
 /** What turns the sources into a worker. */
-const STEPS = ["cargo.mjs", "eager-functions.mjs", "entry-point", "entry-point.mjs", "function-order.mjs", "link", "link.mjs", "short-names.mjs", "wasm-names.mjs", "wasm.mjs"];
+const STEPS = ["cargo.mjs", "eager-functions.mjs", "entry-point", "entry-point.mjs", "function-order.mjs", "landing-pads.mjs", "link", "link.mjs", "short-names.mjs", "wasm-code.mjs", "wasm-names.mjs", "wasm.mjs"];
 
 const steps = () => STEPS.flatMap((name) => filesBelow(inRoot("scripts/lib", name)));
 

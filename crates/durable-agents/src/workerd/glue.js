@@ -55,6 +55,7 @@ const INTERNAL = [
   "x-partykit-props",
   "x-partykit-room",
 ];
+const PROPS = INTERNAL[0];
 
 /** What goes on after a hand-over has failed. */
 let again;
@@ -77,8 +78,7 @@ export function hand_over(env, binding, start, end, request) {
   if (taken !== message.length || again === undefined) return undefined;
   const namespace = env[binding];
   const { headers } = request;
-  const count = isOwn(namespace, binding) ? 1 : INTERNAL.length;
-  for (let index = 0; index < count; index++) if (headers.has(INTERNAL[index])) return undefined;
+  if (isOwn(namespace, binding) ? headers.has(PROPS) : INTERNAL.some((name) => headers.has(name))) return undefined;
   const name = message.slice(start, end);
   const stub = namespace.get(namespace.idFromName(name));
   const spare = spareOf(request);
@@ -97,20 +97,18 @@ export const respond_like = (template, at, length) => new Response(textAt(at, le
 /** The answer to an accepted upgrade, given both ends of its socket. */
 export const switched = (pair) => new Response(null, { status: 101, webSocket: pair[0] });
 
-/** What `Head` in `glue.rs` knows of a method and of an `upgrade` header; of anything else it asks the platform. */
-const METHODS = ["GET", "POST"];
-const UPGRADES = [null, "websocket"];
-
 /**
- * The URL of a request in the lent memory. Returns what `take` does, times 32, and what `Head` is made of: 16 if the request of an
- * object that has to start has no props, four times the place of the method in its list, counted from 1, and the place of the `upgrade`
- * header in its own; 0 is for what is in neither.
+ * The URL of a request in the lent memory. Returns what `take` does, times 32, and what `Head` in `glue.rs` is made of: 1 if there is no
+ * `upgrade` header and 2 if it asks for a WebSocket, 4 for `GET` and 8 for `POST`, and 16 if the request of an object that has to start
+ * has no props. Of anything else it asks the platform.
  */
 export function take_head(request, starts) {
-  const { headers } = request;
-  const place = UPGRADES.indexOf(headers.get("upgrade")) + 1;
-  const known = (METHODS.indexOf(request.method) + 1) * 4 + place + (starts && !headers.has(INTERNAL[0])) * 16;
-  return take_text(request.url) * 32 + known;
+  const { headers, method } = request;
+  const upgrade = headers.get("upgrade");
+  const knownUpgrade = upgrade === null ? 1 : upgrade === "websocket" ? 2 : 0;
+  const knownMethod = method === "GET" ? 4 : method === "POST" ? 8 : 0;
+  const hasNoProps = starts && !headers.has(PROPS) ? 16 : 0;
+  return take_text(request.url) * 32 + knownUpgrade + knownMethod + hasNoProps;
 }
 
 /** The URL of a request in the lent memory: returns what `take` does. */
