@@ -9,7 +9,7 @@ const NEVER_UNWIND =
   /^(?:core|__rustc)(?:\[\w+\])?::(?:panicking::panic_(?:in_cleanup|cannot_unwind|nounwind\w*)|__rust_(?:alloc|alloc_zeroed|dealloc|realloc))$/;
 
 /**
- * The module, with names, with less where a panic lands, which is a fifth of the code; what happens is the same.
+ * The module, which has names, with less code where a panic lands. What happens is the same.
  *
  * - What cannot unwind needs no landing pad. LLVM knows of some functions only after it has made pads around calls of them.
  * - A landing pad begins with restoring the stack pointer, for what it calls. Where all that it does is to drop something and to unwind on,

@@ -78,8 +78,7 @@ function instructions(body) {
 
 /**
  * The code of a function as a tree, or `undefined` if something in it is not known here: instructions, of which those that begin a block
- * have its `body` too. A `try` has `handlers`, `{ opcode, start, body }`, and whether it `delegates`; its `closing` is its last
- * instruction.
+ * have its `body` too. A `try` also has `handlers`, `{ opcode, start, body }`, and `closing`, its `end` or `delegate`.
  */
 export function codeOf(body) {
   const all = instructions(body);
@@ -99,8 +98,7 @@ export function codeOf(body) {
         const { opcode, start } = all[place++];
         handlers.push({ opcode, start, body: until(OP.catch, OP.catch_all, OP.end) });
       }
-      const closing = all[place++];
-      return { ...first, body, handlers, delegates: closing.opcode === OP.delegate, closing };
+      return { ...first, body, handlers, closing: all[place++] };
     }
     if (![OP.block, OP.loop, OP.if].includes(first.opcode)) return first;
     const inside = { ...first, body: until(OP.end) };
