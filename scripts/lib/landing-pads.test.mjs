@@ -122,15 +122,18 @@ test("what goes on after an exception restores the stack pointer, however it goe
 });
 
 test("nothing is restored where it jumps within itself, or ends the wasm instance; other globals are set as before", () => {
+  const ending = "(catch_all (global.set $__stack_pointer (local.get $sp)) (call $drop) (unreachable))";
   const handled = (name, global, handler, end = "(rethrow $pad)") => `(func $${name} (local $sp i32)
     (try $pad (do (call $panics)) (catch_all (global.set $${global} (local.get $sp)) ${handler} ${end})))`;
   const short = withShortLandingPads(
     assembled(`${handled("jumps", "__stack_pointer", "(block $here (br_if $here (i32.const 1)) (call $drop))")}
       ${handled("ends", "__stack_pointer", "(call $drop)", "(unreachable)")}
-      ${handled("sets", "other", "(call $drop)")}`),
+      ${handled("sets", "other", "(call $drop)")}
+      ${handled("holds", "__stack_pointer", `(try (do (call $panics)) ${ending})`)}`),
   );
   assert.equal(count(short, "jumps", OP.global_set), 0);
   assert.equal(count(short, "ends", OP.global_set), 0);
+  assert.equal(count(short, "holds", OP.global_set), 0);
   assert.equal(count(short, "sets", OP.global_set), 1);
 });
 
@@ -141,6 +144,7 @@ test("there is no landing pad where nothing can unwind", () => {
       (i32.const 1)))`;
   const module = assembled(
     `(func $"__rustc[b156d17edc1169ef]::__rust_dealloc" (call $imported))
+     (func $"core[59c475ea0e3a1ea9]::panicking::panic_in_cleanup" (call $imported))
      (func $hard_core::__rust_dealloc (call $imported))
      (func $calms (try (do (call $panics)) (catch_all (call $drop))))
      (func $again (call $calms))
@@ -151,6 +155,7 @@ test("there is no landing pad where nothing can unwind", () => {
         around("calmed", "(call $again)"),
         around("recursive", "(call $recurs)"),
         around("freeing", '(call $"__rustc[b156d17edc1169ef]::__rust_dealloc")'),
+        around("ending", '(call $"core[59c475ea0e3a1ea9]::panicking::panic_in_cleanup")'),
         around("jumping", "(br $out (i32.const 2))"),
         around("delegating", "(try $inner (do (call $drop)) (delegate $pad))"),
         around("of_an_import", "(call $imported)"),
@@ -163,7 +168,7 @@ test("there is no landing pad where nothing can unwind", () => {
   );
   const short = withShortLandingPads(module);
   const tries = (name) => [count(module, name, OP.try), count(short, name, OP.try)];
-  for (const name of ["quiet", "calmed", "recursive", "freeing", "jumping"]) assert.deepEqual(tries(name), [1, 0], name);
+  for (const name of ["quiet", "calmed", "recursive", "freeing", "ending", "jumping"]) assert.deepEqual(tries(name), [1, 0], name);
   assert.deepEqual(tries("delegating"), [2, 0]);
   for (const name of ["of_an_import", "of_another", "by_table", "panicking", "not_known"]) assert.deepEqual(tries(name), [1, 1], name);
   assert.deepEqual(tries("passing_on"), [2, 2]);
