@@ -46,13 +46,8 @@ export function definedFunctions(bytes) {
 }
 
 /** The module with other bodies for those functions, in the same order. */
-export function withBodies(bytes, bodies) {
-  let place = 0;
-  return withEntries(bytes, CODE_SECTION, piece, () => {
-    const body = bodies[place++];
-    return [number(body.length), body];
-  });
-}
+export const withBodies = (bytes, bodies) =>
+  withEntries(bytes, CODE_SECTION, piece, (_, place) => [number(bodies[place].length), bodies[place]]);
 
 /** Indices of the globals that have that name. */
 export const globalsNamed = (bytes, wanted) =>

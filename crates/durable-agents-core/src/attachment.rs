@@ -205,15 +205,14 @@ mod tests {
 
     #[test]
     fn what_fits_anyway_fits_however_much_is_escaped() {
+        let own = (2..=MAX_TAGS).map(|tag| format!("{tag}\u{2}")).collect();
+        let escaped = Tags::new("id", own).expect("valid tags");
+        let (flags, state, meter) = (Flags::from_bits(15), Some("null"), Some("{}"));
         let mut last = None;
         for length in 0..MAX_ATTACHMENT_BYTES / MAX_ESCAPED {
             let uri = "\u{1}".repeat(length);
-            let own = (2..=MAX_TAGS).map(|tag| format!("{tag}\u{2}")).collect();
-            let tags = Tags::new("id", own).expect("valid tags");
-            let parts = (Some("null"), Some("{}"));
-            if Attachment::fits_anyway(&tags, &uri, parts.0, parts.1) {
-                let flags = Flags::from_bits(15);
-                Attachment::encode(flags, u64::MAX, &tags, &uri, parts.0, parts.1).expect("fits");
+            if Attachment::fits_anyway(&escaped, &uri, state, meter) {
+                Attachment::encode(flags, u64::MAX, &escaped, &uri, state, meter).expect("fits");
                 last = Some(length);
             }
         }

@@ -81,8 +81,6 @@ pub(crate) struct Link {
     typed: RefCell<Option<Rc<dyn Any>>>,
     meter: RefCell<Option<String>>,
     saved: Cell<Saved>,
-    // Size of the attachment without flags, state and meter, once somebody has asked.
-    bare_bytes: Cell<Option<usize>>,
     pub(crate) inbox: RefCell<Inbox>,
     // Told when it is no longer listed, and when a stream to it has ended.
     pub(crate) farewells: Farewells,
@@ -104,7 +102,6 @@ impl Link {
             typed: RefCell::default(),
             meter: RefCell::default(),
             saved: Cell::new(Saved::Yes),
-            bare_bytes: Cell::new(None),
             inbox: RefCell::default(),
             farewells: Farewells::default(),
         }
@@ -159,7 +156,6 @@ impl Link {
 
     pub(crate) fn set_tags(&self, tags: Tags) {
         self.tags.replace(tags);
-        self.bare_bytes.set(None);
     }
 
     pub(crate) fn has_tag(&self, tag: &str) -> bool {
@@ -186,6 +182,10 @@ impl Link {
         matches!(self.phase.get(), Phase::Opening | Phase::Open) && !self.closed_here.get()
     }
 
+    fn listed_socket(&self) -> Option<&Rc<dyn Socket>> {
+        self.socket.get().filter(|_| self.is_listed())
+    }
+
     /// Ends once it is not listed any more.
     pub(crate) async fn left(&self) {
         let farewell = self.farewells.join();
@@ -201,7 +201,7 @@ impl Link {
 
     /// Whether it takes part in lists: listed, and the platform says open too.
     pub(crate) fn is_open(&self) -> bool {
-        self.is_listed() && self.socket.get().is_some_and(|socket| socket.ready_state() == ReadyState::Open)
+        self.listed_socket().is_some_and(|socket| socket.ready_state() == ReadyState::Open)
     }
 
     pub(crate) fn flags(&self) -> Flags {
@@ -261,22 +261,16 @@ impl Link {
     }
 
     pub(crate) fn send(&self, payload: &Payload<'_>) -> Result<(), SocketError> {
-        match self.socket.get() {
-            Some(socket) if self.is_listed() => socket.send(payload),
-            _ => Err(SocketError::Closed),
-        }
+        self.listed_socket().ok_or(SocketError::Closed)?.send(payload)
     }
 
     pub(crate) fn send_all(&self, frames: &str) -> Result<(), SocketError> {
-        match self.socket.get() {
-            Some(socket) if self.is_listed() => socket.send_all(frames),
-            _ => Err(SocketError::Closed),
-        }
+        self.listed_socket().ok_or(SocketError::Closed)?.send_all(frames)
     }
 
     pub(crate) fn close(&self, code: u16, reason: &str) -> Result<(), ConnectionError> {
         close::check(code, reason)?;
-        let socket = self.socket.get().filter(|_| self.is_listed()).ok_or(ConnectionError::Closed)?;
+        let socket = self.listed_socket().ok_or(ConnectionError::Closed)?;
         // Its close hook may come after hibernation, and a socket that is closing need not take an attachment.
         self.save();
         socket.close(Some(code), reason)?;
@@ -288,7 +282,9 @@ impl Link {
     /// Sees to it that this comes into the attachment, or says why it cannot.
     fn store(self: &Rc<Self>, flags: Flags, state: Option<&str>, meter: Option<&str>) -> Result<(), AttachmentError> {
         if !Attachment::fits_anyway(&self.tags.borrow(), &self.uri, state, meter) {
-            let size_bytes = Attachment::size_bytes(self.bare_bytes()?, flags, state, meter);
+            // Rare enough to be made for it.
+            let bare = Attachment::encode(Flags::default(), self.serial, &self.tags.borrow(), &self.uri, None, None)?;
+            let size_bytes = Attachment::size_bytes(bare.len(), flags, state, meter);
             if size_bytes > MAX_ATTACHMENT_BYTES {
                 return Err(AttachmentError::TooLarge { size_bytes, limit_bytes: MAX_ATTACHMENT_BYTES });
             }
@@ -306,15 +302,6 @@ impl Link {
             }
             Saved::Yes | Saved::Refused => self.write(flags, state, meter),
         }
-    }
-
-    fn bare_bytes(&self) -> Result<usize, AttachmentError> {
-        if let Some(known) = self.bare_bytes.get() {
-            return Ok(known);
-        }
-        let bare = Attachment::encode(Flags::default(), self.serial, &self.tags.borrow(), &self.uri, None, None)?.len();
-        self.bare_bytes.set(Some(bare));
-        Ok(bare)
     }
 
     fn write(&self, flags: Flags, state: Option<&str>, meter: Option<&str>) -> Result<(), AttachmentError> {
