@@ -54,7 +54,7 @@ async function measureStarts(program) {
 /** Memory that one of a kind takes, in bytes. */
 async function weigh(program, what) {
   const samples = [];
-  const { rounds, ...counts } = MODES[mode].weighing;
+  const { rounds, [what]: counts } = MODES[mode].weighing;
   for (let round = 0; round < rounds; round++) {
     await withServers(program, servers, (running) =>
       load("weigh", { servers: running, what, ...counts }, ({ server, bytes_each }) =>

@@ -21,21 +21,26 @@ export const WEIGHED = [
 ];
 
 /**
- * How long; the fields of `load` are those of `Plan` in load/src/plan.rs, those of `weighing` of `Weighing`. The rounds are spread over
- * `launches` of the servers.
+ * How long; the fields of `load` are those of `Plan` in load/src/plan.rs, those of each `what` that is weighed are of `Weighing`. The rounds
+ * are spread over `launches` of the servers.
  */
 export const MODES = {
   full: {
     load: { rounds: 15, warm_up_rounds: 2, warm_up_ms: 250, measure_ms: 1000 },
     launches: 3,
-    // So few that a slow machine takes less than ten seconds for them: an object that is idle for so long is put to sleep by workerd.
-    weighing: { rounds: 5, warm_up: 250, count: 750 },
+    weighing: {
+      rounds: 5,
+      // So few that a slow machine takes less than ten seconds for them: an object that is idle for so long is put to sleep by workerd.
+      instance: { warm_up: 250, count: 750 },
+      // V8 takes some 4 MB once, to optimize what runs often, about when the 250th connects: before or after is for chance to say.
+      connection: { warm_up: 500, count: 2500 },
+    },
     starts: 15,
   },
   short: {
     load: { rounds: 5, warm_up_rounds: 1, warm_up_ms: 100, measure_ms: 250 },
     launches: 1,
-    weighing: { rounds: 1, warm_up: 200, count: 500 },
+    weighing: { rounds: 1, instance: { warm_up: 200, count: 500 }, connection: { warm_up: 500, count: 1000 } },
     starts: 5,
   },
 };
