@@ -5,7 +5,8 @@ import { run } from "./run.mjs";
 // A lock that the manifests outgrew is mended on a developer's machine and an error on CI.
 export const LOCKED = process.env.CI ? ["--locked"] : [];
 
-const clippy = (...options) => run("cargo", ["clippy", "--workspace", ...LOCKED, ...options, "--", "-D", "warnings"]);
+const clippy = (...options) => run("cargo", ["clippy", ...LOCKED, ...options, "--", "-D", "warnings"]);
+const WASM32 = ["--lib", "--target", "wasm32-unknown-unknown"];
 
 const TSC = inPackage("typescript", "bin", "tsc");
 const RUSTDOC = ["--workspace", "--no-deps", "--all-features"];
@@ -15,8 +16,9 @@ export const CHECKS = [
   ["Protocol checks are named by tests", checkCoverage],
   ["Types of the page", () => run(node(), [TSC, "--project", "public/tsconfig.json"])],
   ["cargo fmt", () => run("cargo", ["fmt", "--all", "--check"])],
-  ["clippy, host", () => clippy("--all-targets")],
-  ["clippy, wasm32", () => clippy("--lib", "--target", "wasm32-unknown-unknown")],
+  ["clippy, host", () => clippy("--workspace", "--all-targets")],
+  ["clippy, wasm32", () => clippy("--workspace", ...WASM32)],
+  ["clippy, wasm32, with an allocator of one's own", () => clippy("--package", "durable-agents", "--no-default-features", ...WASM32)],
   // All features, as the docs link to what is behind one.
   ["rustdoc", () => run("cargo", ["doc", ...RUSTDOC, ...LOCKED], { env: { RUSTDOCFLAGS: "-D warnings" } })],
 ];
