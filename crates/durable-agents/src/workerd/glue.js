@@ -250,9 +250,12 @@ export function take(received) {
   if (typeof received === "string") {
     const { read, written } = encoder.encodeInto(received, lent);
     if (read === received.length) taken = written;
-  } else if (received?.byteLength <= room) {
-    lent.set(new Uint8Array(received));
-    taken = -1 - received.byteLength;
+  } else {
+    const length = received?.byteLength;
+    if (length <= room) {
+      lent.set(new Uint8Array(received));
+      taken = -1 - length;
+    }
   }
   message = taken === taken ? received : undefined;
   return taken;

@@ -126,14 +126,14 @@ impl Lent {
     }
 }
 
-/// Whether both are the same, eight bytes at a time: wasm's own comparison takes one after the other. To the end, as what is as long as
+/// Whether both are the same, 16 bytes at a time: wasm's own comparison takes one after the other. To the end, as what is as long as
 /// what it is compared with nearly always is the same.
 pub(super) fn is_equal(one: &[u8], other: &[u8]) -> bool {
     if one.len() != other.len() {
         return false;
     }
-    let ((ones, rest), (others, other_rest)) = (one.as_chunks::<8>(), other.as_chunks());
-    let difference = |(one, other): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*one) ^ u64::from_ne_bytes(*other);
+    let ((ones, rest), (others, other_rest)) = (one.as_chunks::<16>(), other.as_chunks());
+    let difference = |(one, other): (&[u8; 16], &[u8; 16])| u128::from_ne_bytes(*one) ^ u128::from_ne_bytes(*other);
     let differences = ones.iter().zip(others).map(difference).fold(0, BitOr::bitor);
     differences == 0 && rest == other_rest
 }
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn two_texts_are_equal_only_if_every_byte_is() {
-        for length in 0..20 {
+        for length in 0..40 {
             let one: Vec<u8> = (0..length).collect();
             assert!(is_equal(&one, &one.clone()), "{length}");
             for place in 0..one.len() {
