@@ -118,14 +118,6 @@ impl Attachment {
         (texts, BESIDE_BYTES + state.map_or(0, str::len) + meter.map_or(0, str::len))
     }
 
-    /// How long [`encode`](Self::encode) makes it, given how long that is with neither flags nor state nor meter.
-    pub(crate) fn size_bytes(bare_bytes: usize, flags: Flags, state: Option<&str>, meter: Option<&str>) -> usize {
-        let flags_bytes = if flags.to_bits() < 10 { 0 } else { 1 };
-        // What stands for no state is `null` and `false`.
-        let (with, without) = (|state: &str| state.len() + "true".len(), "null".len() + "false".len());
-        bare_bytes + flags_bytes + state.map_or(without, with) - without + meter.map_or(0, |meter| ",".len() + meter.len())
-    }
-
     /// Reads what [`encode`](Self::encode) wrote. `None` for anything else: such a socket is not ours.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut parts = [None; 7];
@@ -184,22 +176,6 @@ mod tests {
                 meter: meter.map(str::to_owned),
             };
             assert_eq!(Attachment::decode(&bytes), Some(expected));
-        }
-    }
-
-    #[test]
-    fn its_size_is_known_before_it_is_made() {
-        let encode =
-            |flags, state, meter| Attachment::encode(flags, 7, &tags(), "https://h/\"?x=ü", state, meter).expect("fits");
-        let bare = encode(Flags::default(), None, None).len();
-        for bits in 0..16 {
-            for state in [None, Some("null"), Some("0"), Some(r#"{"a":"ü\u0000"}"#)] {
-                for meter in [None, Some("{}"), Some(r#"{"h":1700000001}"#)] {
-                    let flags = Flags::from_bits(bits);
-                    let size_bytes = Attachment::size_bytes(bare, flags, state, meter);
-                    assert_eq!(size_bytes, encode(flags, state, meter).len(), "{bits} {state:?} {meter:?}");
-                }
-            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
-use crate::attachment::{Attachment, Flags, MAX_ATTACHMENT_BYTES};
+use crate::attachment::{Attachment, Flags};
 use crate::close;
 use crate::error::{AttachmentError, ConnectionError};
 use crate::farewell::Farewells;
@@ -282,12 +282,8 @@ impl Link {
     /// Sees to it that this comes into the attachment, or says why it cannot.
     fn store(self: &Rc<Self>, flags: Flags, state: Option<&str>, meter: Option<&str>) -> Result<(), AttachmentError> {
         if !Attachment::fits_anyway(&self.tags.borrow(), &self.uri, state, meter) {
-            // Rare enough to be made for it.
-            let bare = Attachment::encode(Flags::default(), self.serial, &self.tags.borrow(), &self.uri, None, None)?;
-            let size_bytes = Attachment::size_bytes(bare.len(), flags, state, meter);
-            if size_bytes > MAX_ATTACHMENT_BYTES {
-                return Err(AttachmentError::TooLarge { size_bytes, limit_bytes: MAX_ATTACHMENT_BYTES });
-            }
+            // Rare enough to be made for this alone.
+            Attachment::encode(flags, self.serial, &self.tags.borrow(), &self.uri, state, meter)?;
         }
         // Not accepted yet: it fits, and is written on accept.
         if self.socket.get().is_none() {
@@ -435,6 +431,7 @@ impl Links {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attachment::MAX_ATTACHMENT_BYTES;
     use crate::error::Result;
     use crate::guard::guard_sync;
 

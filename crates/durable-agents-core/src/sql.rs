@@ -20,6 +20,13 @@ use row::RowDeserializer;
 /// Source: <https://developers.cloudflare.com/durable-objects/api/sqlite-storage-api/#exec>
 pub const MAX_SAFE_INTEGER: i64 = 9_007_199_254_740_991;
 
+/// Whether a number of JavaScript is an integer that nothing was rounded to.
+pub fn is_safe_integer(number: f64) -> bool {
+    #[allow(clippy::cast_precision_loss, reason = "the last integer that is exact")]
+    let max = MAX_SAFE_INTEGER as f64;
+    number.fract() == 0.0 && number.abs() <= max
+}
+
 /// Most parameters of one statement.
 ///
 /// Source: <https://developers.cloudflare.com/durable-objects/platform/limits/>

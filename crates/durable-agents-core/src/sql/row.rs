@@ -9,10 +9,8 @@ use serde::forward_to_deserialize_any;
 // Not serde's own: that of a reader of JSON is there already, with its way of writing numbers.
 use serde_json::{Error, Value};
 
-use super::MAX_SAFE_INTEGER;
+use super::{MAX_SAFE_INTEGER, is_safe_integer};
 use crate::host::SqlValue;
-
-const SAFE: f64 = 9_007_199_254_740_991.0;
 
 /// A row: a map of its columns, a sequence of its values, or, if there is one column and the type is neither, that value.
 pub(super) struct RowDeserializer<'a> {
@@ -170,8 +168,8 @@ impl<'de> Deserializer<'de> for ValueDeserializer<'_> {
         match self.value {
             // An untyped reader gets whole numbers as such. Beyond the safe range nobody can tell a rounded integer from a large
             // real number, and it has not said which it wants.
-            SqlValue::Real(real) if real.fract() == 0.0 && real.abs() <= SAFE => self.integer(visitor),
-            SqlValue::Real(real) if real.abs() > SAFE && real.is_finite() => Err(in_column(
+            SqlValue::Real(real) if is_safe_integer(real) => self.integer(visitor),
+            SqlValue::Real(real) if real.fract() == 0.0 => Err(in_column(
                 self.column,
                 &format_args!(
                     "{} is beyond ±{MAX_SAFE_INTEGER} and may be a rounded integer: read it as f64, or store it as text",

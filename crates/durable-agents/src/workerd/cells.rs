@@ -3,13 +3,11 @@
 use std::vec::IntoIter;
 
 use durable_agents_core::host::{Rows, SqlValue};
+use durable_agents_core::sql::is_safe_integer;
 use wasm_bindgen::JsValue;
 
 use super::convert::{bytes_of, to_count};
 use super::glue;
-
-/// Integers up to here are exact as JavaScript numbers.
-const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
 
 /// Kinds of cells, as in `glue.js`; any other is nothing.
 const NUMBER: u64 = 1;
@@ -91,7 +89,7 @@ fn utf8_length(text: &str, units: usize) -> usize {
 
 fn number(number: f64) -> SqlValue {
     // JavaScript does not tell 1.0 from 1.
-    if number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER {
+    if is_safe_integer(number) {
         #[allow(clippy::cast_possible_truncation, reason = "a whole number in the safe range")]
         SqlValue::Integer(number as i64)
     } else {
