@@ -96,8 +96,8 @@ const INLINED = "-Cllvm-args=-inline-threshold=5";
 const EXCEPTIONS = "-Cllvm-args=-wasm-use-legacy-eh=true";
 
 /**
- * The stack ends below the data. With 896 KiB for it instead of 1 MiB, 4 bytes of an address of theirs are 3, as long as there are less than
- * 128 KiB of data.
+ * The stack is below the data, so that it ends in a trap. With 896 KiB for it instead of 1 MiB an address of data takes three bytes of code
+ * instead of four, as long as there are less than 128 KiB of data.
  */
 const STACK = "-Clink-arg=-zstack-size=917504";
 

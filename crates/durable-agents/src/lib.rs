@@ -35,8 +35,8 @@
 //! - [`Context`] and [`Connection`] are what its hooks can reach.
 //! - [`limits`], [`liveness`], [`presence`] and [`resume`] are parts for agents whose connections come and go.
 //! - [`macro@fetch`] makes the worker's entry point, which brings requests to agents; [`route_agent_request`] is for one's own.
-//! - `allocator` (feature, on by default) is what hands out the memory of a worker's wasm, smaller and quicker than the standard library's
-//!   allocator. A worker with a `#[global_allocator]` of its own turns it off with `default-features = false`.
+//! - `allocator` (feature, on by default) is what hands out the memory of a worker's wasm, with less code than the standard library's
+//!   allocator: 1.5 to 2 KB, compressed. A worker with a `#[global_allocator]` of its own turns it off with `default-features = false`.
 //! - `testing` (feature `testing`) is the world in which agents run under plain `cargo test`.
 
 #[cfg(all(target_arch = "wasm32", feature = "allocator"))]
