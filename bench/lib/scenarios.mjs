@@ -38,9 +38,9 @@ export const MODES = {
     starts: 15,
   },
   short: {
-    load: { rounds: 5, warm_up_rounds: 1, warm_up_ms: 100, measure_ms: 250 },
+    load: { rounds: 3, warm_up_rounds: 1, warm_up_ms: 100, measure_ms: 250 },
     launches: 1,
-    weighing: { rounds: 1, instance: { warm_up: 200, count: 500 }, connection: { warm_up: 500, count: 1000 } },
+    weighing: { rounds: 1, instance: { warm_up: 100, count: 300 }, connection: { warm_up: 500, count: 1000 } },
     starts: 5,
   },
 };
