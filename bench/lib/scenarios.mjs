@@ -32,7 +32,7 @@ export const MODES = {
       rounds: 5,
       // So few that a slow machine takes less than ten seconds for them: an object that is idle for so long is put to sleep by workerd.
       instance: { warm_up: 250, count: 750 },
-      // V8 takes some 4 MB once, to optimize what runs often, about when the 250th connects: before or after is for chance to say.
+      // A process was seen to take some 4 MB once, at about the 250th: before or after it is for chance to say.
       connection: { warm_up: 500, count: 2500 },
     },
     starts: 15,
