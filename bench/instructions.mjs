@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { ask, run } from "../scripts/lib/run.mjs";
 import { setUp } from "../scripts/lib/set-up.mjs";
 import { Problem, main, say, step } from "../scripts/lib/steps.mjs";
+import { sumsOf } from "./lib/callgrind.mjs";
 import { buildLoad, measureRuns } from "./lib/load.mjs";
 import { table } from "./lib/report.mjs";
 import { SCENARIOS } from "./lib/scenarios.mjs";
@@ -64,14 +65,6 @@ async function count(program, server, scenario) {
     await workerd.kill();
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** The sum of each event over all threads. */
-function sumsOf(text) {
-  const events = /^events: (.+)$/m.exec(text)[1].split(" ");
-  const totals = [...text.matchAll(/^totals: (.+)$/gm)].map(([, line]) => line.split(" ").map(Number));
-  // What a thread has none of at the end of its line is left out.
-  return new Map(events.map((event, place) => [event, totals.reduce((sum, total) => sum + (total[place] ?? 0), 0)]));
 }
 
 await main(async () => {

@@ -7,6 +7,7 @@ import { inRoot } from "../scripts/lib/paths.mjs";
 import { setUp } from "../scripts/lib/set-up.mjs";
 import { Problem, main, say, step } from "../scripts/lib/steps.mjs";
 import { aboutRun } from "./lib/about.mjs";
+import { answerAlike } from "./lib/answers.mjs";
 import { buildLoad, load, measureRuns } from "./lib/load.mjs";
 import { toSvg } from "./lib/plot.mjs";
 import { toMarkdown } from "./lib/report.mjs";
@@ -75,12 +76,7 @@ await main(async () => {
   const { load: times, launches } = MODES[mode];
   const facts = await aboutRun(workerd, mode, { ...times, launches });
 
-  await step("All servers answer alike", () =>
-    withServers(workerd.program, servers, async (running, restart) => {
-      await load("check", { servers: running });
-      await load("check-restarted", { servers: await restart() });
-    }),
-  );
+  await step("All servers answer alike", () => answerAlike(workerd.program, servers));
 
   const slices = [];
   for (const scenario of scenarios) {

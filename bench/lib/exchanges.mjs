@@ -224,3 +224,9 @@ export const EXCHANGES = [
   { agent: "HubAgent", name: "POST `agent-status`, 10 sockets", exchange: status(10), lanes: 4 },
   { agent: "HubAgent", name: "POST `chat-message`, 10 sockets", exchange: chat(10), lanes: 4 },
 ];
+
+/** What an exchange is called. */
+export const titleOf = ({ agent, name }) => (agent ? `${agent}, ${name}` : name);
+
+/** An exchange as the load generator takes it, under a name. */
+export const scenarioOf = (name, { exchange, lanes }) => ({ name, operation: { exchange }, lanes });

@@ -1,19 +1,16 @@
 import { spawn } from "node:child_process";
-import { inRoot } from "../../scripts/lib/paths.mjs";
+import { LOCKED } from "../../scripts/lib/checks.mjs";
 import { run } from "../../scripts/lib/run.mjs";
 import { Problem, step } from "../../scripts/lib/steps.mjs";
+import { inLoadCrate, loadProgram } from "./load-crate.mjs";
 import { pinned } from "./pin.mjs";
 
-const crate = inRoot("bench/load");
-
 export const buildLoad = () =>
-  step("Building the load generator", () =>
-    run("cargo", ["build", "--release", "--quiet"], { cwd: crate, env: { CARGO_TARGET_DIR: inRoot("bench/load/target") } }),
-  );
+  step("Building the load generator", () => run("cargo", ["build", "--release", "--quiet", ...LOCKED], inLoadCrate));
 
 /** Has the load generator do `command` with `plan`; calls `onSlice` with each slice that it has measured. */
 export function load(command, plan, onSlice = () => {}) {
-  const [program, ...args] = pinned([inRoot("bench/load/target/release/load"), command]);
+  const [program, ...args] = pinned([loadProgram, command]);
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, RUST_BACKTRACE: "0" } });
     let unfinished = "";

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inLoadCrate } from "../../bench/lib/load-crate.mjs";
 import { LOCKED } from "./checks.mjs";
 import { filesBelow } from "./inputs.mjs";
 import { inPackage, node } from "./packages.mjs";
@@ -20,8 +21,13 @@ async function runTests(command, args, options) {
 }
 
 /** All native tests of the workspace, examples in the docs among them. */
-export async function cargoTest() {
-  const { output, ended } = await runTests("cargo", ["test", "--workspace", "--no-fail-fast", ...LOCKED]);
+export const cargoTest = () => cargoTestIn(undefined, "--workspace");
+
+/** Those of the benchmark's load generator, compiled as it is for the benchmark. */
+export const loadTest = () => cargoTestIn(inLoadCrate, "--release");
+
+async function cargoTestIn(where, ...options) {
+  const { output, ended } = await runTests("cargo", ["test", "--no-fail-fast", ...options, ...LOCKED], where);
   const total = { passed: 0, failed: 0, skipped: 0 };
   for (const [, passed, failed, skipped] of output.matchAll(
     /^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored/gm,
@@ -38,9 +44,9 @@ const withoutSuccesses = (output) =>
     .replace(/^test .* \.\.\. ok\n/gm, "")
     .replace(/^ +(?:Running|Doc-tests) .*\n\nrunning \d+ tests?\n\n?test result: ok.*\n\n?/gm, "");
 
-/** The tests of these scripts. */
+/** The tests of these scripts and of the benchmark's. */
 export async function nodeTest() {
-  const files = filesBelow(inRoot("scripts")).filter((file) => file.endsWith(".test.mjs"));
+  const files = ["scripts", "bench/lib"].flatMap((folder) => filesBelow(inRoot(folder))).filter((file) => file.endsWith(".test.mjs"));
   const { output, ended } = await runTests(node(), ["--test", "--test-reporter=tap", ...files]);
   const count = (what) => Number(new RegExp(`^# ${what} (\\d+)$`, "m").exec(output)?.[1] ?? 0);
   const counts = { passed: count("pass"), failed: count("fail"), skipped: count("skipped") + count("todo") };

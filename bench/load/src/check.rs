@@ -121,3 +121,49 @@ fn alike(value: Value) -> Value {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Transcript, alike, compare};
+    use crate::plan::Server;
+
+    fn servers(names: &[&str]) -> Vec<Server> {
+        names.iter().map(|name| Server { name: (*name).to_owned(), pid: 1, port: 1 }).collect()
+    }
+
+    async fn compared(answers: &[(&str, Value)]) -> Result<(), String> {
+        let names: Vec<&str> = answers.iter().map(|(name, _)| *name).collect();
+        let talk = async |server: &Server| {
+            let answer = answers.iter().find(|(name, _)| *name == server.name).map(|(_, answer)| answer.clone());
+            anyhow::Ok(Transcript::from([("GET", json!(1)), ("call", answer.unwrap_or_default())]))
+        };
+        compare(&servers(&names), talk).await.map_err(|error| format!("{error:#}"))
+    }
+
+    #[tokio::test]
+    async fn servers_have_to_answer_as_the_first_one_does() {
+        let same = [("one", json!([5])), ("two", json!([5]))];
+        assert_eq!(compared(&same).await, Ok(()));
+
+        let [one, two] = same;
+        let other = [one, two, ("three", json!([6]))];
+        assert_eq!(compared(&other).await, Err("call: one answers\n  [5]\nthree answers\n  [6]".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_breaks_off_fails_the_comparison() {
+        let breaks_off = async |_: &Server| anyhow::bail!("closed");
+        let error = compare(&servers(&["one"]), breaks_off).await.expect_err("no transcript");
+        assert_eq!(format!("{error:#}"), "the conversation with one failed: closed");
+    }
+
+    #[test]
+    fn numbers_are_the_same_if_they_are_for_javascript() {
+        let read = |text: &str| alike(serde_json::from_str(text).expect("JSON"));
+        assert_eq!(read(r#"{"a":[5,{"b":-1}],"c":"5"}"#), read(r#"{"c":"5","a":[5.0,{"b":-1.0}]}"#));
+        assert_ne!(read("5"), read("5.5"));
+        assert_ne!(read("5"), read(r#""5""#));
+    }
+}

@@ -21,3 +21,27 @@ impl CpuClock {
         Ok(self.0.now().context("the server has gone")?.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::CpuClock;
+
+    /// Linux counts to 2²² at most.
+    const NO_PROCESS: i32 = (1 << 22) + 1;
+
+    #[test]
+    fn the_clock_of_a_process_goes_on_while_it_works() {
+        let clock = CpuClock::of_process(std::process::id().cast_signed()).expect("a clock");
+        let before = clock.now().expect("a time");
+        let mut sum = 0u64;
+        while clock.now().expect("a time") == before {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        assert!(clock.now().expect("a time") > before);
+    }
+
+    #[test]
+    fn who_is_no_process_has_none() {
+        assert!(CpuClock::of_process(NO_PROCESS).and_then(CpuClock::now).is_err());
+    }
+}

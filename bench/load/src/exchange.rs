@@ -219,3 +219,28 @@ async fn rehearse_one(Run { server, scenario }: &Run) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::matches;
+
+    #[test]
+    fn an_answer_needs_the_fields_that_are_wanted_and_may_have_more() {
+        let got = json!({"type": "pong", "seq": 3, "list": [{"id": "a", "more": 1}, {"id": "b"}]});
+        for wanted in [json!({}), json!({"type": "pong"}), json!({"list": [{"id": "a"}, {}]})] {
+            assert!(matches(&wanted, &got), "{wanted}");
+        }
+        for wanted in [
+            json!({"type": "ping"}),
+            json!({"other": null}),
+            json!({"list": [{"id": "a"}]}),
+            json!({"list": [{"id": "b"}, {"id": "a"}]}),
+            json!("pong"),
+            json!([]),
+        ] {
+            assert!(!matches(&wanted, &got), "{wanted}");
+        }
+    }
+}

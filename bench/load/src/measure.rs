@@ -113,3 +113,35 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let rank = (sorted.len() * percent).div_ceil(100);
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{in_turn, percentile};
+    use crate::plan::Run;
+
+    #[test]
+    fn a_percentile_is_the_nearest_rank() {
+        let latencies = |last: u64| (1..=last).map(Duration::from_nanos).collect::<Vec<_>>();
+        let of = |last, percent| percentile(&latencies(last), percent).as_nanos();
+        assert_eq!((of(100, 50), of(100, 99)), (50, 99));
+        assert_eq!((of(101, 50), of(101, 99)), (51, 100));
+        assert_eq!((of(1, 50), of(1, 99), of(2, 99)), (1, 1, 2));
+        assert_eq!(of(0, 50), 0);
+    }
+
+    #[test]
+    fn each_run_has_its_turn_in_every_round_and_another_one_is_first() {
+        let run = |name: &str| -> Run {
+            let run = format!(
+                r#"{{"server":{{"name":"{name}","pid":1,"port":1}},"scenario":{{"name":"","operation":"call","lanes":1}}}}"#
+            );
+            serde_json::from_str(&run).expect("a run")
+        };
+        let runs = ["a", "b", "c"].map(run);
+        let names = |round| in_turn(&runs, round).map(|run| run.server.name.as_str()).collect::<String>();
+        assert_eq!([0, 1, 2, 3].map(names), ["abc", "bca", "cab", "abc"]);
+        assert_eq!(in_turn(&[], 1).count(), 0);
+    }
+}

@@ -58,3 +58,24 @@ fn private_bytes(pid: i32) -> Result<f64> {
     let kib = rollup.lines().filter(|line| line.starts_with("Private_"));
     Ok(kib.filter_map(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).sum::<f64>() * 1024.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::private_bytes;
+
+    /// Linux counts to 2²² at most.
+    const NO_PROCESS: i32 = (1 << 22) + 1;
+
+    #[test]
+    fn what_a_process_fills_is_its_own() {
+        let own = || private_bytes(std::process::id().cast_signed()).expect("this process");
+        let before = own();
+        let filled = std::hint::black_box(vec![1u8; 64 << 20]);
+        assert!(own() - before > f64::from(60 << 20), "{} of {}", own() - before, filled.len());
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_an_error_and_not_weightless() {
+        assert!(private_bytes(NO_PROCESS).is_err());
+    }
+}
