@@ -145,16 +145,13 @@ impl SessionAgent {
     fn perform(&self, cx: &Context<Self>, connection: &Connection<Self>, request: &frames::Request) -> Result<(), Refusal> {
         let correlation_id = request.correlation_id.as_deref();
         let ask = request.ask.as_ref().map_err(|wrong| Refusal::Told(wrong.clone()))?;
-        let session = match connection.state()? {
-            Some(attached) => Store(cx).session(&attached.session_id)?,
-            None => None,
-        };
-        let Some(session) = session else { return Err(Refusal::Told("This session has ended".to_owned())) };
         match ask {
+            // Without a look at the disk.
             Ask::Ping => reply(cx, connection, Frame::Pong {}, correlation_id)?,
-            Ask::Start(project) => self.start(cx, &session, project, correlation_id)?,
-            Ask::Cancel => self.cancel(cx, &session.id, correlation_id)?,
+            Ask::Start(project) => self.start(cx, &session_of(cx, connection)?, project, correlation_id)?,
+            Ask::Cancel => self.cancel(cx, &session_of(cx, connection)?.id, correlation_id)?,
             Ask::Message { content } => {
+                let session = session_of(cx, connection)?;
                 let Some(project) = &session.project else {
                     return Err(Refusal::Told("No agent is running: send agent:start first".to_owned()));
                 };
@@ -198,6 +195,15 @@ impl SessionAgent {
         }
         Ok(())
     }
+}
+
+/// The session that a connection belongs to.
+fn session_of(cx: &Context<SessionAgent>, connection: &Connection<SessionAgent>) -> Result<Session, Refusal> {
+    let session = match connection.state()? {
+        Some(attached) => Store(cx).session(&attached.session_id)?,
+        None => None,
+    };
+    session.ok_or_else(|| Refusal::Told("This session has ended".to_owned()))
 }
 
 #[agent]
