@@ -80,6 +80,8 @@ pub(crate) struct Link {
     // The state as the agent's own type, decoded at the first look.
     typed: RefCell<Option<Rc<dyn Any>>>,
     meter: RefCell<Option<String>>,
+    // The same as who counts has it, once something was counted in this wake.
+    typed_meter: RefCell<Option<Rc<dyn Any>>>,
     saved: Cell<Saved>,
     pub(crate) inbox: RefCell<Inbox>,
     // Told when it is no longer listed, and when a stream to it has ended.
@@ -101,6 +103,7 @@ impl Link {
             state: RefCell::default(),
             typed: RefCell::default(),
             meter: RefCell::default(),
+            typed_meter: RefCell::default(),
             saved: Cell::new(Saved::Yes),
             inbox: RefCell::default(),
             farewells: Farewells::default(),
@@ -226,13 +229,19 @@ impl Link {
         read(self.meter.borrow().as_deref())
     }
 
+    /// The same, decoded, if it was replaced in this wake.
+    pub(crate) fn typed_meter(&self) -> Option<Rc<dyn Any>> {
+        self.typed_meter.borrow().clone()
+    }
+
     /// Replaces that, in the attachment and in memory.
-    pub(crate) fn set_meter(self: &Rc<Self>, json: String) -> Result<(), AttachmentError> {
+    pub(crate) fn set_meter(self: &Rc<Self>, json: String, typed: Rc<dyn Any>) -> Result<(), AttachmentError> {
         if self.phase.get() == Phase::Gone {
             return Err(AttachmentError::Closed);
         }
         self.store(self.flags.get(), self.state.borrow().as_deref(), Some(&json))?;
         self.meter.replace(Some(json));
+        self.typed_meter.replace(Some(typed));
         Ok(())
     }
 
@@ -494,7 +503,7 @@ mod tests {
             for json in ["1", "2"] {
                 // A hook within a hook gives nothing back.
                 guard_sync(|| Ok(set(&link, json)?))?;
-                link.set_meter("{}".to_owned())?;
+                link.set_meter("{}".to_owned(), Rc::new(()))?;
             }
             link.mark_departed();
             assert_eq!(plug.attachments.borrow().len(), 1);

@@ -9,7 +9,7 @@ use crate::limits::Limiter;
 use crate::link::Link;
 
 /// At most 190 bytes of JSON, so that the framework's part of an attachment stays below 256.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Meter {
     /// Unix time of the last message, in seconds and rounded up. 0: not noted yet.
     #[serde(rename = "h", default, skip_serializing_if = "is_zero")]
@@ -21,6 +21,9 @@ pub(crate) struct Meter {
 impl Meter {
     /// What stands in the attachment. Where nothing does, or something of another form, counting begins anew.
     pub(crate) fn of(link: &Link) -> Self {
+        if let Some(known) = link.typed_meter().and_then(|known| known.downcast::<Self>().ok()) {
+            return Self::clone(&known);
+        }
         link.with_meter(|json| json.and_then(|json| serde_json::from_str(json).ok())).unwrap_or_default()
     }
 
@@ -28,9 +31,9 @@ impl Meter {
     ///
     /// # Errors
     /// [`AttachmentError`].
-    pub(crate) fn store(&self, link: &Rc<Link>) -> Result<(), AttachmentError> {
-        let json = serde_json::to_string(self).map_err(|error| AttachmentError::Shape(error.to_string()))?;
-        link.set_meter(json)
+    pub(crate) fn store(self, link: &Rc<Link>) -> Result<(), AttachmentError> {
+        let json = serde_json::to_string(&self).map_err(|error| AttachmentError::Shape(error.to_string()))?;
+        link.set_meter(json, Rc::new(self))
     }
 }
 
