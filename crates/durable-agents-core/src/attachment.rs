@@ -10,14 +10,17 @@ use crate::error::AttachmentError;
 use crate::json;
 use crate::tags::{MAX_TAGS, Tags};
 
-/// Most bytes of an attachment as we write it.
+/// Most bytes of an attachment as we write it, without what limits and liveness count, for which there is always room.
 ///
 /// The platform stores 16,384 bytes after structured cloning. For a `Uint8Array` of this length cloning adds 11 bytes (measured
 /// in workerd: 16,373 bytes fit, one more is refused); the rest is room for another version of the format.
 /// Source: <https://developers.cloudflare.com/durable-objects/best-practices/websockets/>
-pub const MAX_ATTACHMENT_BYTES: usize = 16_384 - CLONE_OVERHEAD_BYTES;
+pub const MAX_ATTACHMENT_BYTES: usize = 16_384 - CLONE_OVERHEAD_BYTES - METER_BYTES;
 
 const CLONE_OVERHEAD_BYTES: usize = 32;
+
+/// Room for what limits and liveness count, and the comma before it. Kept free: a client whose URL fills the rest is counted as well.
+pub(crate) const METER_BYTES: usize = 192;
 
 /// How much longer a text can become as a JSON string: `\u0000`.
 const MAX_ESCAPED: usize = 6;
@@ -94,16 +97,17 @@ impl Attachment {
         text.push(',');
         text.push_str(state.unwrap_or("null"));
         text.push_str(if state.is_some() { ",true" } else { ",false" });
+        let mut size_bytes = text.len() + "]".len();
         if let Some(meter) = meter {
             text.push(',');
             text.push_str(meter);
+            size_bytes += (",".len() + meter.len()).saturating_sub(METER_BYTES);
         }
         text.push(']');
-        let bytes = text.into_bytes();
-        if bytes.len() > MAX_ATTACHMENT_BYTES {
-            return Err(AttachmentError::TooLarge { size_bytes: bytes.len(), limit_bytes: MAX_ATTACHMENT_BYTES });
+        if size_bytes > MAX_ATTACHMENT_BYTES {
+            return Err(AttachmentError::TooLarge { size_bytes, limit_bytes: MAX_ATTACHMENT_BYTES });
         }
-        Ok(bytes)
+        Ok(text.into_bytes())
     }
 
     /// Whether what [`encode`](Self::encode) makes of it fits, whatever has to be escaped. `false` if it depends on that.
@@ -198,6 +202,25 @@ mod tests {
         let long = "x".repeat(MAX_ATTACHMENT_BYTES);
         assert!(!Attachment::fits_anyway(&tags(), "", Some(&long), None));
         assert!(!Attachment::fits_anyway(&tags(), "", None, Some(&long)));
+    }
+
+    #[test]
+    fn whoever_fills_the_rest_leaves_room_to_count() {
+        let encode = |length: usize, meter: usize| {
+            let meter = "1".repeat(meter);
+            let bytes = Attachment::encode(Flags::default(), 7, &tags(), &"x".repeat(length), None, Some(&meter))?;
+            Ok::<usize, AttachmentError>(bytes.len())
+        };
+        let most = (0..=MAX_ATTACHMENT_BYTES).rfind(|&length| encode(length, 0).is_ok()).expect("something fits");
+        assert_eq!(encode(most, METER_BYTES - 1).expect("room"), 16_384 - CLONE_OVERHEAD_BYTES);
+        for (length, meter, size_bytes) in [(most, METER_BYTES, 1), (most + 1, METER_BYTES - 1, 1), (most + 9, 1, 9)] {
+            let error = encode(length, meter).expect_err("no room");
+            assert!(
+                matches!(error, AttachmentError::TooLarge { size_bytes: size, limit_bytes }
+                    if size == MAX_ATTACHMENT_BYTES + size_bytes && limit_bytes == MAX_ATTACHMENT_BYTES),
+                "{length} {meter} {error}"
+            );
+        }
     }
 
     #[test]

@@ -170,7 +170,6 @@ impl<A: Agent> Connection<A> {
     ///
     /// # Errors
     /// - [`AttachmentError::Closed`]: the connection has ended.
-    /// - [`AttachmentError::TooLarge`]: the connection's state leaves no room to count; keep 256 bytes free.
     pub fn admit(&self, limits: &Limits, message: &Message) -> Result<Option<Refusal>, AttachmentError> {
         self.count(|limiter, now_ms| limiter.admit(limits, message.len(), now_ms).err())
     }

@@ -142,7 +142,6 @@ impl<A: Agent> Connection<A> {
     ///
     /// # Errors
     /// - [`AttachmentError::Closed`]: the connection has ended.
-    /// - [`AttachmentError::TooLarge`]: the connection's state leaves no room for it; keep 256 bytes free.
     pub fn note_life(&self) -> Result<(), AttachmentError> {
         note_life(&self.instance.shell, &self.link)
     }

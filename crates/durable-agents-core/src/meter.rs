@@ -8,7 +8,7 @@ use crate::error::AttachmentError;
 use crate::limits::Limiter;
 use crate::link::Link;
 
-/// At most 190 bytes of JSON, so that the framework's part of an attachment stays below 256.
+/// At most 191 bytes of JSON, which there is always room for, and with which the framework's part of an attachment stays below 256.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Meter {
     /// Unix time of the last message, in seconds and rounded up. 0: not noted yet.
@@ -45,7 +45,7 @@ fn is_zero(number: &u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attachment::{Attachment, Flags};
+    use crate::attachment::{Attachment, Flags, METER_BYTES};
     use crate::limits::{Limits, MAX_STRIKES, Reason};
     use crate::tags::Tags;
 
@@ -62,6 +62,7 @@ mod tests {
         }
         let json = serde_json::to_string(&meter).expect("JSON");
         assert_eq!(serde_json::from_str::<Meter>(&json).expect("JSON"), meter);
+        assert!(json.len() < METER_BYTES, "{} {json}", json.len());
         let tags = Tags::new("0123456789abcdef-_xyz", vec![]).expect("valid tags");
         let flags = Flags { readonly: true, no_protocol: true, departed: true, resumes: true };
         let bytes = Attachment::encode(flags, now_ms << 10, &tags, "", None, Some(&json)).expect("fits");
