@@ -79,6 +79,8 @@ impl<'de> Deserializer<'de> for Named<'_, 'de> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
     use serde_json::value::RawValue;
 
     use super::*;
@@ -118,6 +120,19 @@ mod tests {
         }
         let error = read::<Point>("[1,2]").expect_err("no object").to_string();
         assert_eq!(error, "invalid type: sequence, expected struct Point at line 1 column 0");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_number_is_the_one_that_was_written(number in prop_oneof![0.0..1.0_f64, -1e4..1e4_f64, any::<f64>()]) {
+            prop_assume!(number.is_finite());
+            let text = format!("{number:?}");
+            let read = read::<f64>(&text).expect("a number");
+            prop_assert_eq!(read.to_bits(), number.to_bits(), "{}", text);
+            prop_assert_eq!(serde_json::to_string(&read).expect("JSON").parse(), Ok(number));
+        }
     }
 
     #[test]
