@@ -42,6 +42,8 @@ export default defineConfig({
       withTokens("HS256", { JWT_SECRET: "a secret of at least thirty-two bytes" }),
       withTokens("RS256", { JWT_JWKS: keys("rsa", "rsa-weak", "ec") }),
       withTokens("ES256", { JWT_JWKS: JSON.stringify(keys("rsa", "ec")) }),
+      // The page's own modules, without a browser: what they do with what they are told.
+      { test: { name: "page", include: ["tests/page/*.test.ts"], environment: "node", ...patience } },
       {
         // The published client and plain HTTP in Node.js, against a `wrangler dev` of their own.
         test: {

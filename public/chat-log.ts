@@ -32,6 +32,7 @@ export class ChatLog {
   /** Key of the draft that a message of ours was, by message id. */
   #keys = new Map<string, string>();
   #loaded = false;
+  #wasAway = false;
 
   constructor(me: string) {
     this.#me = me;
@@ -60,15 +61,23 @@ export class ChatLog {
     return this.#keys.get(message.id) ?? message.id;
   }
 
-  /** Takes over the state's messages; what is older than the oldest of them was read from the history and stays. */
-  applyState(newest: readonly ChatMessage[]): void {
+  /**
+   * Takes over the state's messages, behind those that we know from before them.
+   *
+   * Where so much was said while we were away that the state does not reach back to what we know, or where the
+   * conversation began anew, what we know is forgotten: between the two is a gap, and only the history has all in order.
+   *
+   * @returns whether it was, so that the history has to be read from its newest message again.
+   */
+  applyState(newest: readonly ChatMessage[]): boolean {
     this.#confirmDrafts(newest);
-    const inState = new Set(newest.map((message) => message.id));
-    const oldest = newest[0]?.timestamp ?? Number.NEGATIVE_INFINITY;
-    const older = this.#messages.filter(({ id, timestamp }) => timestamp <= oldest && !inState.has(id));
-    this.#messages = [...older, ...newest];
+    const older = this.#before(newest);
+    const forgets = older === null && this.#messages.length > 0;
+    this.#messages = [...(older ?? []), ...newest];
     this.#loaded = true;
+    this.#wasAway = false;
     this.#setDelivery("in doubt", "failed");
+    return forgets;
   }
 
   applyAdded(message: ChatMessage): void {
@@ -77,7 +86,7 @@ export class ChatLog {
     this.#messages = [...this.#messages, message];
   }
 
-  /** Puts a page of history, oldest first, before everything known. */
+  /** Puts a page of history, oldest first, before everything known, whose oldest message it ends at. */
   prepend(older: readonly ChatMessage[]): void {
     this.#messages = [...older.filter(({ id }) => !this.has(id)), ...this.#messages];
   }
@@ -100,6 +109,7 @@ export class ChatLog {
   }
 
   disconnected(): void {
+    this.#wasAway = true;
     this.#setDelivery("sent", "in doubt");
   }
 
@@ -107,6 +117,17 @@ export class ChatLog {
   rejected(): void {
     const oldest = this.#drafts.find(({ delivery }) => delivery === "sent");
     this.#drafts = this.#drafts.map((draft) => (draft === oldest ? { ...draft, delivery: "failed" } : draft));
+  }
+
+  /** Those of our messages that come before these, which are the newest; `null` if there is a gap between the two. */
+  #before(newest: readonly ChatMessage[]): readonly ChatMessage[] | null {
+    const places = new Map(this.#messages.map(({ id }, place) => [id, place]));
+    for (const { id } of newest) {
+      const place = places.get(id);
+      if (place !== undefined) return this.#messages.slice(0, place);
+    }
+    // While we are here we hear of every message, however few of them are in the state.
+    return this.#wasAway || newest.length === 0 ? null : this.#messages;
   }
 
   #confirmDrafts(messages: readonly ChatMessage[]): void {

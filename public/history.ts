@@ -7,6 +7,7 @@ const PAGE_SIZE = 100;
 export class History {
   #url: string;
   #cursor: string | null = null;
+  #reached = false;
   #exhausted = false;
 
   constructor(room: string) {
@@ -19,13 +20,14 @@ export class History {
   }
 
   /**
-   * The next older messages, oldest first; empty when there are none.
+   * The messages before the oldest one known, oldest first, page by page; empty when there are none.
    *
-   * The history begins with what the state holds too, so pages with nothing new are read past.
+   * The history begins with its newest message, so the first pages are read past: the state holds them too, or will, where
+   * more has been said than we have been told of.
    *
    * @throws when the server does not answer with a page; the place in the history is kept, so it can be tried again.
    */
-  async older(isKnown: (id: string) => boolean): Promise<ChatMessage[]> {
+  async older(oldestKnown: string | undefined): Promise<ChatMessage[]> {
     while (!this.#exhausted) {
       const query = new URLSearchParams({ limit: String(PAGE_SIZE) });
       if (this.#cursor !== null) query.set("before", this.#cursor);
@@ -36,9 +38,17 @@ export class History {
 
       this.#cursor = page.next;
       this.#exhausted = page.next === null;
-      const unknown = page.messages.filter(({ id }) => !isKnown(id));
-      if (unknown.length > 0) return unknown.reverse();
+      const messages = this.#behind(oldestKnown, page.messages);
+      if (messages.length > 0) return messages.reverse();
     }
     return [];
+  }
+
+  /** What is older than `oldestKnown` on a page; once that one has been reached, all of it. */
+  #behind(oldestKnown: string | undefined, page: readonly ChatMessage[]): ChatMessage[] {
+    if (this.#reached) return [...page];
+    const place = page.findIndex(({ id }) => id === oldestKnown);
+    this.#reached = oldestKnown === undefined || place >= 0;
+    return this.#reached ? page.slice(place + 1) : [];
   }
 }

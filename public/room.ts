@@ -7,6 +7,7 @@ import { History } from "./history";
 import { Arrivals, type Person, peopleIn } from "./people";
 import type { Place } from "./place";
 import {
+  type ChatMessage,
   decodeChatFrame,
   decodeChatState,
   decodePresenceFrame,
@@ -101,12 +102,17 @@ export class Room {
     if (this.#historyStatus === "loading") return;
     this.#historyStatus = "loading";
     this.#listener.changed();
+    const history = this.#history;
+    let older: ChatMessage[] | null;
     try {
-      this.chatLog.prepend(await this.#history.older((id) => this.chatLog.has(id)));
-      this.#historyStatus = this.#history.exhausted ? "exhausted" : "ready";
+      older = await history.older(this.chatLog.messages[0]?.id);
     } catch {
-      this.#historyStatus = "failed";
+      older = null;
     }
+    // What it was to stand before has been forgotten meanwhile.
+    if (history !== this.#history) return;
+    if (older !== null) this.chatLog.prepend(older);
+    this.#historyStatus = older === null ? "failed" : history.exhausted ? "exhausted" : "ready";
     this.#listener.changed();
   }
 
@@ -139,7 +145,10 @@ export class Room {
   #chatStateArrived(value: unknown): void {
     const state = decodeChatState(value);
     if (state === null) return;
-    this.chatLog.applyState(state.messages);
+    if (this.chatLog.applyState(state.messages)) {
+      this.#history = new History(this.place.room);
+      this.#historyStatus = "ready";
+    }
     this.#participants = state.participants;
     this.#listener.changed();
   }

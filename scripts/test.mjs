@@ -44,6 +44,7 @@ await main(async () => {
 
   for (const [title, check] of CHECKS) await tally.count("checks", title, check);
   await tally.count("tests of the scripts", "node --test", nodeTest);
+  await tally.count("tests of the page", "vitest, page", () => vitest("page"));
   await tally.count("native tests", "cargo test", cargoTest);
   if (canBenchmark) await tally.count("native tests", "cargo test, load generator", loadTest);
 
