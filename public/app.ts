@@ -28,6 +28,7 @@ const notice = new NoticeView();
 const statusView = new StatusView(() => room?.retry());
 const chatView = new ChatView({
   send: (text) => room?.send(text),
+  refuse: (why) => notice.say(why),
   sendAgain: (key) => room?.sendAgain(key),
   loadEarlier: () => void room?.loadEarlier(),
 });

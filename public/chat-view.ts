@@ -6,6 +6,7 @@ import { byId, element, setChildren, setText } from "./dom";
 import type { HistoryStatus, Room } from "./room";
 import { dayText, timeElement } from "./time";
 import { type MessageRow, type Row, transcript } from "./transcript";
+import { excessBytes } from "./wire";
 
 /** Within this distance of the end, a reader is taken to follow the conversation. */
 const FOLLOW_DISTANCE_PX = 80;
@@ -29,6 +30,8 @@ const EARLIER_TEXT: Record<HistoryStatus, string> = {
 
 export interface ChatActions {
   send(text: string): void;
+  /** Says why something was not sent. */
+  refuse(why: string): void;
   sendAgain(key: string): void;
   loadEarlier(): void;
 }
@@ -133,7 +136,11 @@ export class ChatView {
 
   #submit(): void {
     const text = this.#text.value.trim();
-    if (text !== "") {
+    const excess = excessBytes(text);
+    if (excess > 0) {
+      const bytes = excess === 1 ? "1 byte" : `${excess.toLocaleString()} bytes`;
+      this.#actions.refuse(`That is ${bytes} too long for one message. Shorten it, or send it in parts.`);
+    } else if (text !== "") {
       this.#text.value = "";
       this.#fitText();
       this.#actions.send(text);

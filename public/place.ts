@@ -9,6 +9,9 @@ export const DEFAULT_ROOM = "lobby";
 const MAX_ROOM_LENGTH = 64;
 const MAX_NAME_LENGTH = 40;
 
+/** Longest name that the agents take, in bytes: `MAX_USER_ID_BYTES` in src/chat.rs, `MAX_NAME_BYTES` in src/presence.rs. */
+const MAX_NAME_BYTES = 128;
+
 const NAME_KEY = "durable-agents.name";
 
 /**
@@ -22,8 +25,10 @@ export function roomFrom(input: string): string {
   return cut(hyphenated, MAX_ROOM_LENGTH).replace(/^-+|-+$/g, "");
 }
 
+/** A name as the agents take it: one line, and not too long. */
 export function nameFrom(input: string): string {
-  return cut(input.normalize("NFC").replace(/\s+/g, " ").trim(), MAX_NAME_LENGTH).trim();
+  const line = input.normalize("NFC").replace(/[\s\p{Cc}]+/gu, " ").trim();
+  return cut(line, MAX_NAME_LENGTH, MAX_NAME_BYTES).trim();
 }
 
 export function roomInAddress(): string {
@@ -57,8 +62,10 @@ export function remember({ room, name }: Place): void {
 }
 
 /** By code points: half a surrogate pair cannot be put into a URL. */
-function cut(text: string, length: number): string {
-  return [...text].slice(0, length).join("");
+function cut(text: string, length: number, bytes = Number.POSITIVE_INFINITY): string {
+  const characters = [...text].slice(0, length);
+  while (new TextEncoder().encode(characters.join("")).length > bytes) characters.pop();
+  return characters.join("");
 }
 
 function stored(key: string): string {

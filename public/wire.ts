@@ -37,11 +37,19 @@ export type ChatFrame =
 
 export type PresenceFrame = { readonly type: "presence"; readonly users: readonly PresenceUser[] };
 
+/** Longest frame that the chat takes, in bytes: `MAX_MESSAGE_BYTES` in src/chat.rs. */
+export const MAX_CHAT_BYTES = 8 * 1_024;
+
 export const PING = "ping";
 export const PONG = "pong";
 
 export function encodeChat(text: string): string {
   return JSON.stringify({ type: "chat", text });
+}
+
+/** By how many bytes a message is too long for the chat; 0 if it fits. */
+export function excessBytes(text: string): number {
+  return Math.max(0, new TextEncoder().encode(encodeChat(text)).length - MAX_CHAT_BYTES);
 }
 
 export function decodeChatState(value: unknown): ChatState | null {
