@@ -182,22 +182,15 @@ impl WorldAgent {
         let persistent = ask.payload.flag("persistent")?;
         let unknown = || Refusal::new(Code::UnknownTemplate, format!("There is no template {template:?}"));
         let template = Template::find(template).ok_or_else(unknown)?;
-        let world = match store::find(cx, name)? {
-            None => {
-                let world = store::clone(cx, template, name, persistent)?;
-                cleanup::expect_leaving(cx)?;
-                world
-            }
-            Some(mut world) => {
-                // Asked for once is asked for: whoever comes back without the flag must not lose the world.
-                if persistent && !world.persistent {
-                    world.persistent = true;
-                    store::update(cx, &world)?;
-                }
-                world
+        // The selection comes first: where the attachment has no room for it, no world is made that nobody has selected.
+        connection.set_state(Visitor { world: Some(name.to_owned()), ..visitor.clone() })?;
+        let world = match open(cx, template, name, persistent) {
+            Ok(world) => world,
+            Err(error) => {
+                connection.set_state(visitor.clone())?;
+                return Err(error);
             }
         };
-        connection.set_state(Visitor { world: Some(world.name.clone()), ..visitor.clone() })?;
         let World { name: world_name, template: template_name, persistent, agents } = &world;
         let selected = Frame::WorldSelected { world_name, template_name, agents, persistent: *persistent };
         self.desk.send(cx, connection, Some(&ask.id), &selected)?;
@@ -266,6 +259,24 @@ impl WorldAgent {
         connection.set_state(Visitor { topics: topics.clone(), ..visitor.clone() })?;
         self.desk.send(cx, connection, Some(&ask.id), &Frame::Subscribed { subscribed: &topics })
     }
+}
+
+/// The world of that name, made or made persistent if need be. Where it fails, all is as it was.
+fn open(cx: &Context<WorldAgent>, template: &Template, name: &str, persistent: bool) -> Result<World> {
+    let Some(mut world) = store::find(cx, name)? else {
+        let world = store::clone(cx, template, name, persistent)?;
+        if let Err(error) = cleanup::expect_leaving(cx) {
+            store::remove(cx, name)?;
+            return Err(error);
+        }
+        return Ok(world);
+    };
+    // Asked for once is asked for: whoever comes back without the flag must not lose the world.
+    if persistent && !world.persistent {
+        world.persistent = true;
+        store::update(cx, &world)?;
+    }
+    Ok(world)
 }
 
 /// The world that a connection has selected.

@@ -129,9 +129,12 @@ impl Chat {
         let conversation = match &place {
             Place::Template(_) => vec![said],
             Place::World(world) => {
+                // Read before it is written to: a message that nobody answers must not stay.
+                let mut conversation = store::newest(cx, &world.name, MAX_TURNS - 1)?;
                 store::say(cx, &world.name, &said)?;
                 desk.tell(cx, &world.name, News::Message(&said))?;
-                store::newest(cx, &world.name, MAX_TURNS)?
+                conversation.insert(0, said);
+                conversation
             }
         };
         let mut pieces = SelectAll::new();

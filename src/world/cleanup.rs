@@ -25,12 +25,13 @@ impl WorldAgent {
 
 /// Has the user's things looked after, [`KEPT_AFTER_LEAVING`] from now and not before.
 pub(super) fn expect_leaving(cx: &Context<WorldAgent>) -> Result<()> {
-    for earlier in cx.schedules(&ScheduleFilter::new().callback(WorldAgent::CLEAN_UP.name()))? {
+    let before = cx.schedules(&ScheduleFilter::new().callback(WorldAgent::CLEAN_UP.name()))?;
+    // The new one comes first: where it cannot be made, those of before still do their work.
+    if !store::is_lasting(cx)? {
+        cx.schedule(KEPT_AFTER_LEAVING, WorldAgent::CLEAN_UP, &())?;
+    }
+    for earlier in before {
         cx.cancel_schedule(&earlier.id)?;
     }
-    if store::is_lasting(cx)? {
-        return Ok(());
-    }
-    cx.schedule(KEPT_AFTER_LEAVING, WorldAgent::CLEAN_UP, &())?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use durable_agents::AttachmentError;
 use durable_agents::prelude::*;
 use serde::Serialize;
 
@@ -73,10 +74,14 @@ impl Refusal {
 
     /// What a client learns of an error: what it did wrong, or else nothing. Says whether the log should learn of it.
     pub(crate) fn of(error: &Error) -> (Self, bool) {
-        match error.downcast_ref::<Self>() {
-            Some(refusal) => (refusal.clone(), false),
-            None => (Self::new(Code::Internal, "Something went wrong, try again"), true),
+        if let Some(refusal) = error.downcast_ref::<Self>() {
+            return (refusal.clone(), false);
         }
+        if matches!(error.downcast_ref(), Some(AttachmentError::TooLarge { .. })) {
+            // Nearly all of what a connection keeps is the address that it came by.
+            return (Self::new(Code::TooLarge, "The connection cannot keep that: connect with a shorter URL"), false);
+        }
+        (Self::new(Code::Internal, "Something went wrong, try again"), true)
     }
 }
 

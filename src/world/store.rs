@@ -151,6 +151,11 @@ pub(super) fn clone(cx: &Context<WorldAgent>, template: &Template, name: &str, p
     Ok(world)
 }
 
+/// Takes back a copy that has just been made, in which nothing has been said.
+pub(super) fn remove(cx: &Context<WorldAgent>, name: &str) -> Result<(), SqlError> {
+    cx.sql("DELETE FROM world_worlds WHERE name = ?", (name,)).execute()
+}
+
 /// Writes what has changed of a world.
 pub(super) fn update(cx: &Context<WorldAgent>, world: &World) -> Result<()> {
     let agents = serde_json::to_string(&world.agents)?;
