@@ -13,7 +13,7 @@
 //! | `notification` | to all | `{"level","message"}`; or to one user, on all of that user's sockets |
 //! | `user_presence` | to the server | `"online"`, `"away"` or `"busy"` |
 //! | `user_presence` | to users | `{"userId","status"}`; `offline` 5 s after the last socket has closed; a newcomer gets everyone's |
-//! | `subscribe`, `unsubscribe` | to the server | `{"conversationId"}`; `?conversation=…` does the same on connect |
+//! | `subscribe`, `unsubscribe` | to the server | `{"conversationId"}`; `?conversation=…` joins on connect, in the URL's order |
 //! | `subscribed`, `unsubscribed` | to the client | `{"conversationId"}`, the answers |
 //! | `error` | to the client | `{"error"}`; the socket stays open unless it says `closing` |
 //!
@@ -35,10 +35,10 @@
 
 use std::cell::Cell;
 
-use durable_agents::host;
-use durable_agents::http::{BodyError, HeaderValue, header};
+use durable_agents::http::{BodyError, HeaderValue, Url, header};
 use durable_agents::limits::{Limits, Rate, Reason, Refusal};
 use durable_agents::prelude::*;
+use durable_agents::{AttachmentError, host};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -188,11 +188,15 @@ impl HubAgent {
     ) -> Result<()> {
         if !visitor.conversations.iter().any(|joined| joined == conversation) {
             if visitor.conversations.len() >= MAX_CONVERSATIONS {
-                return self.refuse(cx, connection, &format!("Too many conversations: the limit is {MAX_CONVERSATIONS}"));
+                let error = format!("Too many conversations: the limit is {MAX_CONVERSATIONS}, unsubscribe from one first");
+                return self.refuse(cx, connection, &error);
             }
             let mut joined = visitor.clone();
             joined.conversations.push(conversation.to_owned());
-            connection.set_state(joined)?;
+            match connection.set_state(joined) {
+                Err(AttachmentError::TooLarge { .. }) => return self.refuse(cx, connection, NO_ROOM),
+                joined => joined?,
+            }
         }
         self.tell(cx, connection, &Frame::Subscribed { conversation_id: conversation })
     }
@@ -255,12 +259,7 @@ impl Agent for HubAgent {
             connection.set_state(Visitor::default())?;
             return Ok(Vec::new());
         };
-        let asked = request.url().query_pairs().filter(|(name, _)| name == "conversation");
-        let mut conversations: Vec<String> =
-            asked.map(|(_, id)| id.into_owned()).filter(|id| frames::is_conversation_id(id)).collect();
-        conversations.sort_unstable();
-        conversations.dedup();
-        conversations.truncate(MAX_CONVERSATIONS);
+        let Named { conversations, .. } = Named::of(request.url());
         let may_publish = user.has_scope(PUBLISH);
         let tag = roster::tag_of(&user.id);
         connection.set_state(Visitor { user_id: Some(user.id), may_publish, conversations, ..Visitor::default() })?;
@@ -280,12 +279,15 @@ impl Agent for HubAgent {
         Ok(scope == PUBLISH && connection.state()?.is_some_and(|visitor| visitor.may_publish))
     }
 
-    async fn on_connect(&self, cx: &Context<Self>, connection: &Connection<Self>, _: &Request) -> Result<()> {
+    async fn on_connect(&self, cx: &Context<Self>, connection: &Connection<Self>, request: &Request) -> Result<()> {
         self.watch(cx)?;
         let Some(visitor) = connection.state()? else { return Ok(()) };
         let user_id = visitor.user_id.as_deref();
         self.tell(cx, connection, &Frame::Auth { success: user_id.is_some(), user_id })?;
         if user_id.is_some() {
+            for error in Named::of(request.url()).errors() {
+                self.refuse(cx, connection, &error)?;
+            }
             let mut news = Self::statuses(cx)?;
             news.extend(self.arrive(cx, connection)?);
             let told = news.into_iter().take_while(|frame| connection.send(frame).is_ok()).count();
@@ -343,6 +345,46 @@ impl Agent for HubAgent {
             Ok(_) if scope == METRICS => Self::metrics(cx, &request),
             Ok(_) => self.publish(cx, &path, request).await,
         }
+    }
+}
+
+/// Nearly all of what a connection keeps is the address that it came by.
+const NO_ROOM: &str = "No room for another conversation: unsubscribe from one, or connect with a shorter URL";
+
+/// The conversations that a URL names.
+#[derive(Debug, Default)]
+struct Named {
+    /// Those that are joined: the first ones.
+    conversations: Vec<String>,
+    are_too_many: bool,
+    are_invalid: bool,
+}
+
+impl Named {
+    fn of(url: &Url) -> Self {
+        let mut named = Self::default();
+        for (_, id) in url.query_pairs().filter(|(name, _)| name == "conversation") {
+            if !frames::is_conversation_id(&id) {
+                named.are_invalid = true;
+            } else if !named.conversations.iter().any(|joined| *joined == id) {
+                match named.conversations.len() < MAX_CONVERSATIONS {
+                    true => named.conversations.push(id.into_owned()),
+                    false => named.are_too_many = true,
+                }
+            }
+        }
+        named
+    }
+
+    /// What a client is told of those that are not joined.
+    fn errors(&self) -> impl Iterator<Item = String> {
+        let too_many = || format!("Too many conversations in the URL: only the first {MAX_CONVERSATIONS} are joined");
+        let invalid = || {
+            format!(
+                "Invalid conversation in the URL: an id has 1 to {MAX_CONVERSATION_ID_BYTES} bytes and no control characters"
+            )
+        };
+        self.are_too_many.then(too_many).into_iter().chain(self.are_invalid.then(invalid))
     }
 }
 

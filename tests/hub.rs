@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use agents_worker::hub::{AgentState, AgentStatus, ChatMessage, HubAgent, HubAgentCalls as _, Level, MAX_AGENTS};
 use durable_agents::prelude::*;
-use durable_agents::testing::MemoryHost;
+use durable_agents::testing::{Client, MemoryHost};
 use serde_json::json;
 
 #[path = "support/plain.rs"]
@@ -142,18 +142,38 @@ fn after_a_crash_those_are_here_who_come_back() {
 }
 
 #[test]
-fn a_message_that_cannot_be_handled_is_answered() {
+fn a_conversation_that_its_connection_cannot_keep_is_refused_with_its_reason() {
     let host = MemoryHost::new();
     host.set_var("DEV_TOKENS", "true");
     let hub = host.agent::<HubAgent>("office");
     let mut ada = sign_in(&hub, &format!("ada&padding={}", "x".repeat(15_500)));
-    ada.send_json(&frame("subscribe", json!({ "conversationId": "x".repeat(128) })));
-    assert_eq!(next(&mut ada)["type"], "subscribed");
-    for number in 0..4 {
-        ada.send_json(&frame("subscribe", json!({ "conversationId": format!("{number}{}", "x".repeat(127)) })));
-    }
-    let answers: Vec<_> = (0..4).map(|_| next(&mut ada)).collect();
-    assert!(answers.contains(&frame("error", json!({ "error": "The message could not be handled" }))), "{answers:?}");
+    let subscribe = |client: &mut Client, number: u32| {
+        client.send_json(&frame("subscribe", json!({ "conversationId": format!("{number}{}", "x".repeat(127)) })));
+        next(client)
+    };
+    let no_room = json!({ "error": "No room for another conversation: unsubscribe from one, or connect with a shorter URL" });
+    let refused = (0..5).find(|number| {
+        let answer = subscribe(&mut ada, *number);
+        assert!(answer["type"] == "subscribed" || answer == frame("error", no_room.clone()), "{answer}");
+        answer["type"] == "error"
+    });
+    let refused = refused.expect("a full attachment");
+    ada.send_json(&frame("unsubscribe", json!({ "conversationId": format!("0{}", "x".repeat(127)) })));
+    assert_eq!(next(&mut ada)["type"], "unsubscribed");
+    assert_eq!(subscribe(&mut ada, refused)["type"], "subscribed");
+    assert!(!host.log().join("\n").contains("on_message"), "{:?}", host.log());
+}
+
+#[test]
+fn a_message_that_cannot_be_handled_is_answered() {
+    let host = MemoryHost::new();
+    host.set_var("DEV_TOKENS", "true");
+    let hub = host.agent::<HubAgent>("office");
+    let mut ada = sign_in(&hub, "ada");
+    hub.refuse_storage(Some("UPDATE hub_totals"));
+    ada.send_json(&frame("user_presence", json!("busy")));
+    assert_eq!(next(&mut ada), presence("ada", "busy"));
+    assert_eq!(next(&mut ada), frame("error", json!({ "error": "The message could not be handled" })));
     assert!(ada.is_open());
 }
 

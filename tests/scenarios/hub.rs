@@ -24,6 +24,7 @@ macro_rules! hub_scenarios {
             users_see_what_agents_do_and_newcomers_the_newest
             a_message_reaches_those_who_joined_its_conversation
             a_connection_joins_so_many_conversations
+            what_of_a_url_is_not_joined_is_said
             a_notification_reaches_everyone_or_one_user_on_every_socket
             others_see_when_a_user_is_away_busy_and_back
             devices_of_a_user_merge
@@ -359,15 +360,41 @@ pub(crate) fn a_connection_joins_so_many_conversations(host: &MemoryHost) {
     }
     host.advance(seconds(2));
     say(&mut ada, "subscribe", json!({ "conversationId": "one more" }));
-    assert_eq!(next(&mut ada), error("Too many conversations: the limit is 16"));
+    assert_eq!(next(&mut ada), error("Too many conversations: the limit is 16, unsubscribe from one first"));
     subscribe(&mut ada, "c0");
     say(&mut ada, "unsubscribe", json!({ "conversationId": "c1" }));
     assert_eq!(next(&mut ada)["type"], "unsubscribed");
     subscribe(&mut ada, "one more");
+}
 
-    let named: String = (0..=MAX_CONVERSATIONS).map(|number| format!("&conversation=d{number:02}")).collect();
-    let _bob = sign_in(&hub, &format!("bob{named}"));
-    let delivered = ["d00", "d15", "d16"].map(|conversation| publish(&hub, "chat-message", &message(conversation, "hello")));
+pub(crate) fn what_of_a_url_is_not_joined_is_said(host: &MemoryHost) {
+    let hub = hub(host);
+    let too_many = error("Too many conversations in the URL: only the first 16 are joined");
+    let invalid = error("Invalid conversation in the URL: an id has 1 to 128 bytes and no control characters");
+    let name = |numbers: std::ops::Range<usize>| -> String {
+        numbers.rev().map(|number| format!("&conversation=d{number}")).collect()
+    };
+    let most = name(0..MAX_CONVERSATIONS);
+    let long = "x".repeat(129);
+    let sign_in = |query: &str| {
+        let mut client = hub.connect(&format!("?token=dev:ada{query}"));
+        let mut frames = rest(&mut client);
+        assert_eq!(frames.remove(0), frame("auth", json!({ "success": true, "userId": "ada" })), "first of all");
+        assert_eq!(frames.pop(), Some(presence("ada", "online")));
+        frames
+    };
+    for (query, errors) in [
+        (&*most, &[][..]),
+        (&format!("{most}{most}"), &[]),
+        (&format!("{most}&conversation=d16"), &[&too_many]),
+        ("&conversation=", &[&invalid]),
+        ("&conversation=a%0Ab&conversation=c&conversation=", &[&invalid]),
+        (&format!("&conversation={long}&{most}&conversation=d16"), &[&too_many, &invalid]),
+    ] {
+        assert!(sign_in(query).iter().eq(errors.iter().copied()), "{query}");
+    }
+    let _bob = hub.connect(&format!("?token=dev:bob{}", name(100..101 + MAX_CONVERSATIONS)));
+    let delivered = ["d116", "d101", "d100"].map(|conversation| publish(&hub, "chat-message", &message(conversation, "hello")));
     assert_eq!(delivered, [1, 1, 0], "of those that a URL names, the first");
 }
 
