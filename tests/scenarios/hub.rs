@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agents_worker::hub::{HubAgent, MAX_CONVERSATIONS, MAX_MESSAGE_BYTES};
+use durable_agents::MAX_ATTACHMENT_BYTES;
 use durable_agents::http::{HeaderValue, Method, Request, StatusCode, header};
 use durable_agents::testing::{Client, Collected, MemoryHost, Object};
 use serde_json::{Value, json};
@@ -31,6 +32,7 @@ macro_rules! hub_scenarios {
             a_user_is_offline_some_time_after_the_last_socket_has_closed
             who_comes_back_in_time_was_never_gone
             too_many_messages_are_refused_and_the_third_strike_closes
+            who_fills_the_attachment_is_limited_all_the_same
             strikes_expire
             what_is_invalid_or_too_large_is_a_strike
             too_many_bytes_are_refused
@@ -519,6 +521,29 @@ pub(crate) fn too_many_messages_are_refused_and_the_third_strike_closes(host: &M
     assert_eq!((close.code, &*close.reason), (1008, "Too many messages"));
     bob.send_json(&json!({ "type": "ping" }));
     assert_eq!(next(&mut bob), json!({ "type": "pong" }), "others are not concerned");
+}
+
+pub(crate) fn who_fills_the_attachment_is_limited_all_the_same(host: &MemoryHost) {
+    let hub = hub(host);
+    let named: String = (0..MAX_CONVERSATIONS).map(|number| format!("&conversation=c{number}")).collect();
+    let query = format!("?token=dev:ada{named}&pad=");
+    let connect = |pad: usize| hub.connect(&format!("{query}{}", "x".repeat(pad)));
+    let room = MAX_ATTACHMENT_BYTES - hub.url(&query).len();
+    let pads: Vec<usize> = (room - 500..room).collect();
+    let fitting = pads.partition_point(|pad| connect(*pad).is_open());
+    assert!(fitting < pads.len(), "{fitting}");
+    // The longest URL that is let in leaves no byte of the attachment free.
+    let mut ada = connect(pads[fitting - 1]);
+    ada.texts();
+    say(&mut ada, "subscribe", json!({ "conversationId": "c" }));
+    assert_eq!(next(&mut ada), error("Too many conversations: the limit is 16, unsubscribe from one first"));
+    for _ in 0..25 {
+        ada.send_json(&json!({ "type": "ping" }));
+    }
+    let mut expected = vec![json!({ "type": "pong" }); 19];
+    expected.extend(["Too many messages", "Too many messages", "Too many messages, closing"].map(error));
+    assert_eq!(rest(&mut ada), expected);
+    assert_eq!(ada.close_event().code, 1008);
 }
 
 pub(crate) fn strikes_expire(host: &MemoryHost) {
