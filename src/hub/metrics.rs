@@ -139,11 +139,36 @@ impl HubAgent {
     }
 }
 
-/// Whether an `Accept` header asks for plain text, and not for JSON as well, as many clients do that take anything.
+/// Whether an `Accept` header prefers plain text to JSON. Of two that it likes as much, it is the one that it names more exactly, or
+/// else JSON, as many clients take anything.
 fn wants_text(accept: &str) -> bool {
-    let mut types = accept.split(',').filter_map(|range| range.split(';').next()).map(str::trim);
-    let json = types.clone().any(|range| range.eq_ignore_ascii_case("application/json"));
-    !json && types.any(|range| range.eq_ignore_ascii_case("text/plain"))
+    let [text, json] = ["text/plain", "application/json"].map(|kind| liking(accept, kind));
+    let (text_quality, json_quality) = (text.map_or(0, |(_, quality)| quality), json.map_or(0, |(_, quality)| quality));
+    text_quality > json_quality || (text_quality == json_quality && text_quality > 0 && text > json)
+}
+
+/// How exactly an `Accept` header names `kind`, and its quality in thousandths. `None`: not at all.
+fn liking(accept: &str, kind: &str) -> Option<(u8, u32)> {
+    let of_range = |range: &str| {
+        let mut parts = range.split(';').map(str::trim);
+        let (group, name) = parts.next()?.split_once('/')?;
+        let (kind_group, kind_name) = kind.split_once('/')?;
+        let exactness = match (group, name) {
+            ("*", "*") => 0,
+            (group, "*") if group.eq_ignore_ascii_case(kind_group) => 1,
+            (group, name) if group.eq_ignore_ascii_case(kind_group) && name.eq_ignore_ascii_case(kind_name) => 2,
+            _ => return None,
+        };
+        let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        Some((exactness, quality.map_or(1_000, thousandths)))
+    };
+    accept.split(',').filter_map(of_range).max()
+}
+
+/// A quality in thousandths. One that is no number is 1, as if it were not there.
+fn thousandths(quality: &str) -> u32 {
+    let (whole, fraction) = quality.split_once('.').unwrap_or((quality, ""));
+    format!("{whole}{fraction:0<3.3}").parse().map_or(1_000, |quality: u32| quality.min(1_000))
 }
 
 #[cfg(test)]
@@ -179,8 +204,26 @@ mod tests {
             ("application/json", false),
             ("application/json, text/plain, */*", false),
             ("text/html", false),
+            ("text/html, */*;q=0.8", false),
             ("text/plain", true),
+            ("text/*", true),
+            ("text/plain, */*", true),
             ("Text/Plain;version=0.0.4", true),
+            ("text/plain, application/json", false),
+            ("text/plain;q=0.5, application/json;q=0.5", false),
+            ("text/plain;q=0.5, application/json", false),
+            ("text/plain;q=0.5, */*", false),
+            ("text/plain, application/json;q=0.9", true),
+            ("application/json; Q=0.5 , text/plain ; version=0.0.4 ; q=0.55", true),
+            ("text/plain;q=0.001, application/json;q=0", true),
+            ("application/json;q=0, */*;q=0.1", true),
+            ("text/plain;q=0", false),
+            ("text/plain;q=0, */*", false),
+            ("text/plain;q=0.0,application/json;q=0.000", false),
+            ("text/*;q=0.5, application/*", false),
+            ("text/plain;version=1.0.0;q=0.2, text/plain;version=0.0.4;q=0.8, application/json;q=0.7", true),
+            ("text/plain;q=much, application/json;q=0.9", true),
+            ("text/plain;q=7, application/json;q=1.0", false),
             ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2", true),
         ] {
             assert_eq!(wants_text(accept), expected, "{accept}");
