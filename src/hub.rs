@@ -322,7 +322,7 @@ impl Agent for HubAgent {
 
     /// The framework keeps the socket open and says nothing to the client, who would wait for an answer in vain.
     async fn on_connection_error(&self, cx: &Context<Self>, connection: &Connection<Self>, _: &Error) -> Result<()> {
-        self.refuse(cx, connection, "The message could not be handled")
+        self.refuse(cx, connection, "The message could not be handled, try again")
     }
 
     async fn on_request(&self, cx: &Context<Self>, request: Request) -> Result<Response> {

@@ -46,6 +46,7 @@ pub use desk::MAX_CHATS;
 pub use frames::{MAX_ID_BYTES, MAX_MESSAGE_BYTES};
 pub use store::{MAX_MESSAGES, MAX_WORLDS};
 
+use crate::model::{self, DEFAULT_NAME};
 use chat::{Chat, Place, Step};
 use desk::{Counts, Desk};
 use frames::{Ask, Frame, News, Payload, Topic};
@@ -283,13 +284,13 @@ fn open(cx: &Context<WorldAgent>, template: &Template, name: &str, persistent: b
 fn selected(cx: &Context<WorldAgent>, visitor: &Visitor) -> Result<World> {
     match &visitor.world {
         Some(name) => store::get(cx, name),
-        None => Err(Refusal::new(Code::NoWorldSelected, "Select a world first").into()),
+        None => Err(Refusal::new(Code::NoWorldSelected, "Select a world first, with world_select").into()),
     }
 }
 
 /// The world that a change is meant for: the selected one, unless it names another. A template is nobody's to change.
 fn owned(cx: &Context<WorldAgent>, visitor: &Visitor, payload: &Payload) -> Result<World> {
-    let forbidden = || Refusal::new(Code::Forbidden, "Templates cannot be changed");
+    let forbidden = || Refusal::new(Code::Forbidden, "Templates cannot be changed: name a world of your own, and no template");
     if payload.get("templateName").is_some() {
         return Err(forbidden().into());
     }
@@ -311,16 +312,23 @@ fn change(cx: &Context<WorldAgent>, agent: &mut Persona, changes: &Map<String, V
             "systemPrompt" => (&mut agent.system_prompt, 0..=8 * 1024),
             "model" => (&mut agent.model, 1..=128),
             "status" => (&mut agent.status, 1..=64),
-            unknown => return Err(Refusal::new(Code::InvalidField, format!("There is no field {unknown:?} to change")).into()),
+            unknown => {
+                let message = format!("There is no field {unknown:?}: name, systemPrompt, model and status can be changed");
+                return Err(Refusal::new(Code::InvalidField, message).into());
+            }
         };
         let is_line = |text: &str| !text.contains(char::is_control) && text.trim() == text;
-        let fits = |text: &&str| range.contains(&text.len()) && (field == "systemPrompt" || is_line(text));
+        let is_free = field == "systemPrompt";
+        let fits = |text: &&str| range.contains(&text.len()) && (is_free || is_line(text));
         let Some(text) = value.as_str().filter(fits) else {
-            let message = format!("{field} must be a text of {} to {} bytes", range.start(), range.end());
+            let in_a_line = if is_free { "" } else { ", without control characters, and without blanks at either end" };
+            let message = format!("{field} must be a text of {} to {} bytes{in_a_line}", range.start(), range.end());
             return Err(Refusal::new(Code::InvalidField, message).into());
         };
-        if field == "model" && !crate::model::configured(cx).is_ok_and(|model| model.offers(text)) {
-            return Err(Refusal::new(Code::InvalidField, format!("There is no model {text:?} here")).into());
+        let is_offered = || text == DEFAULT_NAME || model::configured(cx).is_ok_and(|model| model.offers(text));
+        if field == "model" && !is_offered() {
+            let message = format!("There is no model {text:?} here; {DEFAULT_NAME:?} always is one");
+            return Err(Refusal::new(Code::InvalidField, message).into());
         }
         text.clone_into(place);
     }

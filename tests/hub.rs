@@ -173,7 +173,7 @@ fn a_message_that_cannot_be_handled_is_answered() {
     hub.refuse_storage(Some("UPDATE hub_totals"));
     ada.send_json(&frame("user_presence", json!("busy")));
     assert_eq!(next(&mut ada), presence("ada", "busy"));
-    assert_eq!(next(&mut ada), frame("error", json!({ "error": "The message could not be handled" })));
+    assert_eq!(next(&mut ada), frame("error", json!({ "error": "The message could not be handled, try again" })));
     assert!(ada.is_open());
 }
 

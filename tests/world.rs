@@ -108,3 +108,58 @@ fn a_message_that_cannot_be_answered_is_not_kept() {
     user.refuse_storage(None);
     assert_eq!(user.sql("SELECT count(*) FROM world_messages", ()).one::<u32>().expect("SQL"), 0);
 }
+
+#[test]
+fn a_refusal_says_what_is_wrong_and_what_to_do() {
+    let host = MemoryHost::new();
+    host.set_var("MODEL", "openai");
+    host.set_var("MODEL_URL", "https://model.example/v1/chat/completions");
+    host.set_var("MODEL_NAME", "small");
+    let user = host.agent::<WorldAgent>("0123456789abcdef0123456789abcdef");
+    let mut client = user.connect("");
+    client.texts();
+    let mut told = |kind: &str, payload: Value| ask(&mut client, kind, payload).1["message"].clone();
+    assert_eq!(told("chat_send", json!({ "content": "hello" })), "Select a world first, with world_select");
+    let name = "A world's name is 1 to 64 of the characters A-Z, a-z, 0-9, - and _";
+    assert_eq!(told("world_select", json!({ "worldName": "Zoë" })), name);
+    assert_eq!(told("world_select", json!({ "worldName": "w" })), Value::Null);
+    let templates = "Templates cannot be changed: name a world of your own, and no template";
+    assert_eq!(told("agent_update", json!({ "templateName": "w" })), templates);
+    for (field, value, message) in [
+        ("colour", json!("red"), r#"There is no field "colour": name, systemPrompt, model and status can be changed"#),
+        (
+            "name",
+            json!(" Ada"),
+            "name must be a text of 1 to 64 bytes, without control characters, and without blanks at either end",
+        ),
+        (
+            "status",
+            json!("a\nb"),
+            "status must be a text of 1 to 64 bytes, without control characters, and without blanks at either end",
+        ),
+        ("systemPrompt", json!(5), "systemPrompt must be a text of 0 to 8192 bytes"),
+        ("model", json!("large"), r#"There is no model "large" here; "default" always is one"#),
+    ] {
+        assert_eq!(told("agent_update", json!({ "agentId": "helper", "changes": { field: value } })), message);
+    }
+    host.set_var("MODEL", "nonsense");
+    assert_eq!(told("agent_update", json!({ "agentId": "helper", "changes": { "model": "default" } })), Value::Null);
+}
+
+#[test]
+fn another_users_id_is_not_called_an_invalid_one() {
+    let host = MemoryHost::new();
+    let told = |user: &str, query: &str| {
+        let user = host.agent::<WorldAgent>(user);
+        let answer = user.get(&format!("health{query}"));
+        assert_eq!(answer.status, 400);
+        answer.json()["error"].clone()
+    };
+    let (ada, bob) = ("0123456789abcdef0123456789abcdef", "b0b00000-0000-4000-8000-00000000b0b0");
+    let another = "This address is one user's, and ?user= names another: leave it out";
+    assert_eq!(told(ada, &format!("?user={bob}")), another);
+    let invalid = "A user id is 32 hexadecimal digits or a UUID";
+    for (user, query) in [(ada, "?user=bob"), (ada, "?user="), ("bob", ""), ("bob", "?user=bob")] {
+        assert_eq!(told(user, query), invalid, "{user} {query}");
+    }
+}

@@ -58,7 +58,9 @@ impl Seat {
     pub(super) fn take(desk: &Rc<Desk>) -> Result<Self, Refusal> {
         let taken = desk.chats.get();
         if taken >= MAX_CHATS {
-            return Err(Refusal::new(Code::Busy, format!("{MAX_CHATS} messages are being answered already")));
+            let message =
+                format!("{MAX_CHATS} messages of yours are being answered: send this one again when one of them has been");
+            return Err(Refusal::new(Code::Busy, message));
         }
         desk.chats.set(taken + 1);
         Ok(Self(Rc::clone(desk)))

@@ -91,13 +91,13 @@ fn or_default<T: Default>(read: Result<T, SqlError>) -> Result<T, SqlError> {
     }
 }
 
-/// Refuses what is no name of a world: 1 to [`MAX_NAME_CHARS`] letters, digits, `-` and `_`.
+/// Refuses what is no name of a world: 1 to [`MAX_NAME_CHARS`] ASCII letters, digits, `-` and `_`.
 pub(super) fn checked_name(name: &str) -> Result<&str, Refusal> {
     let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if (1..=MAX_NAME_CHARS).contains(&name.len()) && name.bytes().all(is_fit) {
         return Ok(name);
     }
-    let message = format!("A world's name is 1 to {MAX_NAME_CHARS} letters, digits, - and _");
+    let message = format!("A world's name is 1 to {MAX_NAME_CHARS} of the characters A-Z, a-z, 0-9, - and _");
     Err(Refusal::new(Code::InvalidName, message))
 }
 
@@ -141,7 +141,7 @@ pub(super) fn is_lasting(cx: &Context<WorldAgent>) -> Result<bool, SqlError> {
 /// Makes a copy of a template.
 pub(super) fn clone(cx: &Context<WorldAgent>, template: &Template, name: &str, persistent: bool) -> Result<World> {
     if worlds(cx)? >= MAX_WORLDS {
-        let message = format!("You have {MAX_WORLDS} worlds, and there is no room for more");
+        let message = format!("You have {MAX_WORLDS} worlds, and there is no room for more: select one of them");
         return Err(Refusal::new(Code::TooManyWorlds, message).into());
     }
     let world = World { name: name.to_owned(), template: template.name.to_owned(), persistent, agents: template.personas() };

@@ -39,8 +39,11 @@ pub(super) fn is_own_path(request: &Request) -> bool {
 /// The name is no user id, or the request names another user.
 pub(super) fn claim(cx: &Context<WorldAgent>, request: &Request) -> Result<bool, Refusal> {
     let named = request.url().query_param("user");
-    if !is_id(cx.name()) || named.as_ref().is_some_and(|named| named != cx.name()) {
+    if !is_id(cx.name()) || named.as_ref().is_some_and(|named| !is_id(named)) {
         return Err(invalid_id());
+    }
+    if named.as_ref().is_some_and(|named| named != cx.name()) {
+        return Err(Refusal::new(Code::InvalidUser, "This address is one user's, and ?user= names another: leave it out"));
     }
     Ok(named.is_some() || is_own_path(request))
 }

@@ -704,7 +704,9 @@ pub(crate) fn only_so_many_chats_run_at_once(host: &MemoryHost) {
     for _ in 0..MAX_CHATS {
         ada.begin("chat_send", json!({ "content": "@helper hello" }));
     }
-    ada.refused("chat_send", json!({ "content": "@helper hello" }), "busy");
+    let busy = "4 messages of yours are being answered: send this one again when one of them has been";
+    let refused = ada.ask("chat_send", json!({ "content": "@helper hello" }), "error");
+    assert_eq!(refused, json!({ "code": "busy", "message": busy }));
     let chat = json!({ "message": "@helper hello" });
     let answer = user(host, ADA).post("/worlds/w/chat", "application/json", chat.to_string());
     assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (429, &json!("busy")));
