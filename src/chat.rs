@@ -34,6 +34,7 @@
 use std::cell::Cell;
 
 use durable_agents::MAX_STATE_BYTES;
+use durable_agents::host::Level;
 use durable_agents::http::{HeaderValue, Url, header};
 use durable_agents::prelude::*;
 use durable_agents::sql::{MAX_SAFE_INTEGER, Query, SqlError};
@@ -234,6 +235,15 @@ impl ChatAgent {
             cx.sql("DELETE FROM chat_history WHERE seq > ?", (before,)).execute()?;
             return Err(error);
         }
+        // The message is there and everybody knows: its sender must not be told otherwise. The next one tries again.
+        if let Err(error) = self.keep_tidy(cx) {
+            cx.log(Level::Error, &format!("old messages could not be looked after: {error:#}"));
+        }
+        Ok(())
+    }
+
+    /// Has what is too much for the table deleted, now and daily.
+    fn keep_tidy(&self, cx: &Context<Self>) -> Result<()> {
         cx.sql("DELETE FROM chat_history WHERE seq <= ?", (last_seq(cx)?.saturating_sub(MAX_IN_TABLE),)).execute()?;
         if !self.is_trimming.get() {
             // Scheduled already it is the same one: schedules of this kind are not made twice.

@@ -226,6 +226,28 @@ fn a_message_that_cannot_be_stored_is_answered_and_leaves_no_trace() {
 }
 
 #[test]
+fn a_message_is_accepted_though_older_ones_cannot_be_looked_after() {
+    for statement in ["DELETE FROM chat_history WHERE seq <=", "INTO cf_agents_schedules"] {
+        let host = MemoryHost::new();
+        let chat = host.agent::<ChatAgent>("lobby");
+        keep_in_state(&chat, 1);
+        let mut ada = join(&chat, "?userId=ada");
+        say(&mut ada, "1");
+        ada.frames();
+        chat.refuse_storage(Some(statement));
+        say(&mut ada, "2");
+        assert_eq!(ada.next_json()["state"]["messages"][0]["text"], "2", "{statement}");
+        assert_eq!(ada.next_json()["type"], "message_added", "{statement}");
+        assert!(host.log().concat().contains("old messages could not be looked after"), "{statement}");
+        chat.refuse_storage(None);
+        say(&mut ada, "3");
+        assert_eq!(pages(&chat, "limit=1").concat(), ["3", "2", "1"], "{statement}");
+        let schedules: u32 = chat.sql("SELECT COUNT(*) FROM cf_agents_schedules", ()).one().expect("SQL");
+        assert_eq!(schedules, 1, "{statement}");
+    }
+}
+
+#[test]
 fn an_unusable_token_configuration_is_in_the_log_and_lets_nobody_in() {
     let host = MemoryHost::new();
     host.set_var("CHAT_REQUIRE_TOKEN", "true");
