@@ -8,6 +8,12 @@
 
 import type { ChatMessage } from "./wire";
 
+/** Fewer messages than this all fit into the state, `MAX_IN_STATE` in src/chat.rs, if they are short. */
+const FULL_FROM_MESSAGES = 100;
+
+/** With fewer characters they are: each takes up to 6 bytes of `MAX_BYTES_IN_STATE`, and what is beside the text some more. */
+const FULL_FROM_LENGTH = 32 * 1_024;
+
 /**
  * - `waiting`: typed while there was no connection; leaves when there is one.
  * - `sent`: handed to the open socket.
@@ -51,6 +57,12 @@ export class ChatLog {
   /** Whether the first state has arrived. Until then "no messages" means "not known yet". */
   get loaded(): boolean {
     return this.#loaded;
+  }
+
+  /** Whether the conversation may have begun before these messages: the state moves what it has no room for into the history. */
+  get mayHaveEarlier(): boolean {
+    if (this.#messages.length >= FULL_FROM_MESSAGES) return true;
+    return this.#messages.reduce((length, { text }) => length + text.length, 0) >= FULL_FROM_LENGTH;
   }
 
   has(id: string): boolean {

@@ -11,9 +11,6 @@ import { excessBytes } from "./wire";
 /** Within this distance of the end, a reader is taken to follow the conversation. */
 const FOLLOW_DISTANCE_PX = 80;
 
-/** Fewer messages than a page cannot have earlier ones: the state holds more than that. */
-const HISTORY_FROM_MESSAGES = 100;
-
 const DELIVERY_TEXT: Record<Delivery, string> = {
   waiting: "Waiting for the connection",
   sent: "Sending",
@@ -207,7 +204,7 @@ export class ChatView {
 
   #renderEarlier(room: Room): void {
     const { historyStatus } = room;
-    this.#earlier.hidden = room.chatLog.messages.length < HISTORY_FROM_MESSAGES;
+    this.#earlier.hidden = !room.chatLog.mayHaveEarlier;
     this.#earlierLoad.hidden = historyStatus === "loading" || historyStatus === "exhausted";
     setText(this.#earlierLoad, historyStatus === "failed" ? "Try again" : "Show earlier messages");
     setText(this.#earlierText, EARLIER_TEXT[historyStatus]);

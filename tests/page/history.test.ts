@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { ChatLog } from "../../public/chat-log";
 import type { ConnectionOptions, Status } from "../../public/connection";
 import { FrameLog } from "../../public/frames";
 import { Room } from "../../public/room";
@@ -173,6 +174,18 @@ test("a conversation that began anew does not go on from the one before", async 
   chat.messages = [];
   chat.connect();
   expect(chat.shown).toEqual([]);
+});
+
+test.each([
+  ["none", 0, 0, false],
+  ["fewer than the state holds", 99, 100, false],
+  ["as many as may be all of the state", 100, 1, true],
+  ["the longest", 33, 8_000, true],
+  ["those with the most bytes a character", 33, 1_300, true],
+])("%s: whether there may be earlier messages", (_, count, length, expected) => {
+  const log = new ChatLog("ada");
+  log.applyState(range(0, count).map((id) => ({ id: `${id}`, text: "x".repeat(length), sender: "bob", timestamp: 1 })));
+  expect(log.mayHaveEarlier).toBe(expected);
 });
 
 test("a history that does not answer is asked again from the same place", async () => {
