@@ -31,15 +31,16 @@
 //! the user and the sender, whatever else the client says; without a good one a connect ends with 4001 and the history answers 401.
 //! Who comes after [`MAX_PARTICIPANTS`] others gets 1013, upon which the official client tries again later.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 
 use durable_agents::MAX_STATE_BYTES;
 use durable_agents::host::Level;
 use durable_agents::http::{HeaderValue, Url, header};
+use durable_agents::json;
 use durable_agents::prelude::*;
 use durable_agents::sql::{MAX_SAFE_INTEGER, Query, SqlError};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::auth;
 
@@ -531,17 +532,14 @@ fn move_to_table(cx: &Context<ChatAgent>, messages: impl Iterator<Item = ChatMes
 }
 
 fn parse(text: &str) -> Option<Incoming> {
-    let mut fields: Map<String, Value> = serde_json::from_str(text).ok()?;
-    let mut take = |name| fields.get_mut(name).map(Value::take);
-    let sender = match take("sender") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(sender)) => Some(sender),
-        Some(_) => return None,
+    let [kind, text, sender] = json::fields(text, ["type", "text", "sender"])?;
+    let text_of = |value| json::text_of(value).map(Cow::into_owned);
+    let sender = match sender.filter(|sender| *sender != "null") {
+        None => None,
+        Some(sender) => Some(text_of(sender)?),
     };
-    match (take("type")?.as_str(), take("text")?) {
-        (Some("chat"), Value::String(text)) if !text.trim().is_empty() => Some(Incoming { text, sender }),
-        _ => None,
-    }
+    let text = text_of(text?).filter(|text| !text.trim().is_empty())?;
+    (json::text_of(kind?)? == "chat").then_some(Incoming { text, sender })
 }
 
 /// Which page of the history is wanted.

@@ -16,9 +16,9 @@
 //!
 //! There is no state, so nothing here can grow, and nothing is left after a crash that would have to be tidied up.
 
+use durable_agents::json;
 use durable_agents::prelude::*;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 /// Longest name, in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 128;
@@ -120,16 +120,10 @@ impl Agent for ChatRoom {
 
 /// What was said. `None` for a JSON object that is no message.
 fn said(text: &str) -> Option<String> {
-    if !text.trim_start().starts_with('{') {
-        return Some(text.to_owned());
-    }
     // A brace alone makes no JSON.
-    let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(text) else { return Some(text.to_owned()) };
-    let mut take = |name| fields.get_mut(name).map(Value::take);
-    match (take("type")?.as_str(), take("text")?) {
-        (Some("message"), Value::String(text)) => Some(text),
-        _ => None,
-    }
+    let Some([kind, said]) = json::fields(text, ["type", "text"]) else { return Some(text.to_owned()) };
+    let is_message = json::text_of(kind?)? == "message";
+    if is_message { Some(json::text_of(said?)?.into_owned()) } else { None }
 }
 
 #[cfg(test)]
@@ -154,6 +148,8 @@ mod tests {
             (r#"{"type":"message","text":5}"#, None),
             (r#"{"type":"other","text":"hi"}"#, None),
             (r#"{"text":"hi"}"#, None),
+            (r#"{"type":"message","text":"hi","z":["\ud83d",1e400]}"#, Some("hi")),
+            (r#"{"type":"message","text":"\ud83d"}"#, None),
         ] {
             assert_eq!(said(text).as_deref(), expected, "{text}");
         }

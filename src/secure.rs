@@ -20,9 +20,9 @@
 //! The role is the token's claim and becomes a tag of the connection. A client can choose its id, and an id is a tag too, so whoever
 //! was found by the tag is asked for the role once more.
 
+use durable_agents::json;
 use durable_agents::prelude::*;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::auth;
 
@@ -165,12 +165,9 @@ fn parse(text: &str) -> Option<String> {
     if text.len() > MAX_MESSAGE_BYTES {
         return None;
     }
-    let mut fields: Map<String, Value> = serde_json::from_str(text).ok()?;
-    let mut take = |name| fields.get_mut(name).map(Value::take);
-    match (take("type")?.as_str(), take("message")?) {
-        (Some("admin_notice"), Value::String(message)) => Some(message),
-        _ => None,
-    }
+    let [kind, message] = json::fields(text, ["type", "message"])?;
+    let is_notice = json::text_of(kind?)? == "admin_notice";
+    if is_notice { Some(json::text_of(message?)?.into_owned()) } else { None }
 }
 
 #[cfg(test)]
@@ -184,6 +181,8 @@ mod tests {
         for (text, understood) in [
             (r#"{"type":"admin_notice","message":"hi"}"#, true),
             (r#"{"message":"hi","type":"admin_notice","more":{}}"#, true),
+            (r#"{"message":"hi","type":"admin_notice","more":["\ud83d",1e400]}"#, true),
+            (r#"{"message":"\ud83d","type":"admin_notice"}"#, false),
             (&*longest, true),
             (&format!("{longest} "), false),
             (r#"{"type":"admin_notice"}"#, false),

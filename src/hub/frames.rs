@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use durable_agents::json;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::publish::{AgentStatus, ChatMessage, Notification};
 use crate::iso;
@@ -88,31 +88,18 @@ pub(super) enum Said {
     Unsubscribe(String),
 }
 
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Subscription {
-    conversation_id: String,
-}
-
 impl Said {
     /// `None` for anything that clients do not say.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        // Fields in a list would fit as well.
-        let envelope = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten();
-        let Envelope { kind, data } = envelope?;
-        let conversation = || Some(data_of::<Subscription>(data)?.conversation_id).filter(|id| is_conversation_id(id));
-        match &*kind {
+        let [kind, data] = json::fields(text, ["type", "data"])?;
+        let conversation = || {
+            let [id] = json::fields(data?, ["conversationId"])?;
+            json::text_of(id?).map(Cow::into_owned).filter(|id| is_conversation_id(id))
+        };
+        match &*json::text_of(kind?)? {
             "ping" => Some(Self::Ping),
             "pong" => Some(Self::Pong),
-            "user_presence" => Some(Self::Presence(data_of(data)?)),
+            "user_presence" => Some(Self::Presence(serde_json::from_str(data?).ok()?)),
             "subscribe" => Some(Self::Subscribe(conversation()?)),
             "unsubscribe" => Some(Self::Unsubscribe(conversation()?)),
             _ => None,
@@ -122,10 +109,6 @@ impl Said {
 
 pub(super) fn is_conversation_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= MAX_CONVERSATION_ID_BYTES && !id.contains(char::is_control)
-}
-
-fn data_of<'a, T: Deserialize<'a>>(data: Option<&'a RawValue>) -> Option<T> {
-    serde_json::from_str(data?.get()).ok()
 }
 
 #[cfg(test)]

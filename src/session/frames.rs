@@ -1,8 +1,8 @@
 //! The envelope, both ways: `{"type", "payload", "timestamp", "correlationId"?, "seq"?}`.
 
+use durable_agents::json;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{MAX_CORRELATION_ID_BYTES, MAX_MESSAGE_BYTES, MAX_PROJECT_ID_BYTES, MAX_PROJECT_PATH_BYTES};
 
@@ -31,16 +31,6 @@ pub(super) struct Project {
     pub(super) project_path: String,
 }
 
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<&'a RawValue>,
-    #[serde(borrow)]
-    payload: Option<&'a RawValue>,
-    #[serde(borrow, rename = "correlationId")]
-    correlation_id: Option<&'a RawValue>,
-}
-
 /// What a client is told of a message that is none.
 pub(super) const INVALID: &str = "Invalid message format";
 
@@ -50,18 +40,19 @@ const MAX_REPEATED_BYTES: usize = 128;
 impl Request {
     pub(super) fn parse(text: &str) -> Self {
         let invalid = || Self { ask: Err(INVALID.to_owned()), correlation_id: None };
-        // Fields in a list would fit as well.
-        let envelope = text.trim_start().starts_with('{').then(|| serde_json::from_str::<Envelope<'_>>(text).ok()).flatten();
-        let Some(Envelope { kind, payload, correlation_id }) = envelope else { return invalid() };
-        let correlation_id = match correlation_id.map(|raw| string(raw, "correlationId", MAX_CORRELATION_ID_BYTES)).transpose()
-        {
-            Ok(correlation_id) => correlation_id,
-            Err(wrong) => return Self { ask: Err(wrong), correlation_id: None },
+        let Some([kind, payload, correlation_id]) = json::fields(text, ["type", "payload", "correlationId"]) else {
+            return invalid();
         };
+        let correlation_id = correlation_id.filter(|value| *value != "null");
+        let correlation_id =
+            match correlation_id.map(|value| string(value, "correlationId", MAX_CORRELATION_ID_BYTES)).transpose() {
+                Ok(correlation_id) => correlation_id,
+                Err(wrong) => return Self { ask: Err(wrong), correlation_id: None },
+            };
         let ask = if text.len() > MAX_MESSAGE_BYTES {
             Err(format!("Message too long: the limit is {MAX_MESSAGE_BYTES} bytes"))
         } else {
-            match kind.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok()) {
+            match kind.and_then(json::text_of) {
                 Some(kind) => Ask::read(&kind, payload),
                 None => Err(INVALID.to_owned()),
             }
@@ -71,17 +62,18 @@ impl Request {
 }
 
 impl Ask {
-    fn read(kind: &str, payload: Option<&RawValue>) -> Result<Self, String> {
+    fn read(kind: &str, payload: Option<&str>) -> Result<Self, String> {
         match kind {
             "agent:start" => {
-                let payload = object(payload)?;
+                let [project_id, project_path] = object(payload, ["projectId", "projectPath"])?;
                 Ok(Self::Start(Project {
-                    project_id: field(&payload, "projectId", MAX_PROJECT_ID_BYTES)?,
-                    project_path: field(&payload, "projectPath", MAX_PROJECT_PATH_BYTES)?,
+                    project_id: field(project_id, "projectId", MAX_PROJECT_ID_BYTES)?,
+                    project_path: field(project_path, "projectPath", MAX_PROJECT_PATH_BYTES)?,
                 }))
             }
             "agent:message" => {
-                let content = field(&object(payload)?, "content", MAX_MESSAGE_BYTES)?;
+                let [content] = object(payload, ["content"])?;
+                let content = field(content, "content", MAX_MESSAGE_BYTES)?;
                 if content.trim().is_empty() {
                     return Err("content must not be empty".to_owned());
                 }
@@ -94,31 +86,21 @@ impl Ask {
     }
 }
 
-fn object(payload: Option<&RawValue>) -> Result<Map<String, Value>, String> {
-    match payload.map(|raw| serde_json::from_str(raw.get())).transpose() {
-        Ok(Some(Value::Object(fields))) => Ok(fields),
-        Ok(_) => Err("payload must be an object".to_owned()),
-        // Nested too deep, or an escape that is no character.
-        Err(_) => Err(INVALID.to_owned()),
-    }
+fn object<'a, const N: usize>(payload: Option<&'a str>, names: [&str; N]) -> Result<[Option<&'a str>; N], String> {
+    payload.and_then(|payload| json::fields(payload, names)).ok_or_else(|| "payload must be an object".to_owned())
 }
 
-fn field(payload: &Map<String, Value>, name: &str, max_bytes: usize) -> Result<String, String> {
-    match payload.get(name) {
-        Some(Value::String(text)) => bounded(text.clone(), name, max_bytes),
-        _ => Err(format!("{name} must be a string")),
-    }
+fn field(value: Option<&str>, name: &str, max_bytes: usize) -> Result<String, String> {
+    string(value.unwrap_or_default(), name, max_bytes)
 }
 
-fn string(raw: &RawValue, name: &str, max_bytes: usize) -> Result<String, String> {
-    match serde_json::from_str(raw.get()) {
-        Ok(text) => bounded(text, name, max_bytes),
-        Err(_) => Err(format!("{name} must be a string")),
+fn string(value: &str, name: &str, max_bytes: usize) -> Result<String, String> {
+    match json::text_of(value) {
+        Some(text) if text.len() > max_bytes => Err(format!("{name}: at most {max_bytes} bytes")),
+        Some(text) => Ok(text.into_owned()),
+        None if value.starts_with('"') => Err(format!("{name} has half of a surrogate pair in it")),
+        None => Err(format!("{name} must be a string")),
     }
-}
-
-fn bounded(text: String, name: &str, max_bytes: usize) -> Result<String, String> {
-    if text.len() > max_bytes { Err(format!("{name}: at most {max_bytes} bytes")) } else { Ok(text) }
 }
 
 /// As many whole characters of the beginning as fit.
@@ -266,7 +248,7 @@ mod tests {
             (r#"{"type":"ping""#, INVALID),
             (r#"{"type":"ping"} x"#, INVALID),
             (r#"{"type":"\ud800"}"#, INVALID),
-            (&deep, INVALID),
+            (&deep, "payload must be an object"),
             (r#"{"type":"nope"}"#, "Unknown message type: nope"),
             (r#"{"type":""}"#, "Unknown message type: "),
             (r#"{"type":"Ping"}"#, "Unknown message type: Ping"),
@@ -282,6 +264,7 @@ mod tests {
             (r#"{"type":"agent:message","payload":"hi"}"#, "payload must be an object"),
             (r#"{"type":"agent:message","payload":{"content":{}}}"#, "content must be a string"),
             (r#"{"type":"agent:message","payload":{"content":" \n"}}"#, "content must not be empty"),
+            (r#"{"type":"agent:message","payload":{"content":"a\ud800"}}"#, "content has half of a surrogate pair in it"),
             (&long_message, "Message too long: the limit is 65536 bytes"),
             (r#"{"type":"ping","correlationId":7}"#, "correlationId must be a string"),
             (&format!(r#"{{"type":"ping","correlationId":"{long}"}}"#), "correlationId: at most 256 bytes"),

@@ -1,5 +1,8 @@
 //! What goes over the socket.
 
+use std::borrow::Cow;
+
+use durable_agents::json;
 use durable_agents::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -36,19 +39,21 @@ impl Ask {
             let message = format!("A message has at most {MAX_MESSAGE_BYTES} bytes");
             return Err((None, Refusal::new(Code::TooLarge, message)));
         }
-        let frame = message.as_text().and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
-        let mut frame = frame.ok_or_else(|| (None, invalid("A message is a JSON object")))?;
-        let mut take = |name| frame.get_mut(name).map(Value::take);
-        let id = match take("id") {
-            Some(Value::String(id)) if !id.is_empty() && id.len() <= MAX_ID_BYTES => id,
-            _ => return Err((None, invalid(&format!("id must be a string of 1 to {MAX_ID_BYTES} bytes")))),
+        let fields = message.as_text().and_then(|text| json::fields(text, ["id", "type", "payload"]));
+        let [id, kind, payload] = fields.ok_or_else(|| (None, invalid("A message is a JSON object")))?;
+        let text_of = |value: Option<&str>| value.and_then(json::text_of).map(Cow::into_owned);
+        let Some(id) = text_of(id).filter(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES) else {
+            return Err((None, invalid(&format!("id must be a string of 1 to {MAX_ID_BYTES} bytes"))));
         };
-        let Some(Value::String(kind)) = take("type") else {
+        let Some(kind) = text_of(kind) else {
             return Err((Some(id), invalid("type must be a string")));
         };
-        match take("payload") {
-            None | Some(Value::Null) => Ok(Self { id, kind, payload: Payload(Map::new()) }),
-            Some(Value::Object(payload)) => Ok(Self { id, kind, payload: Payload(payload) }),
+        match payload.filter(|payload| *payload != "null") {
+            None => Ok(Self { id, kind, payload: Payload(Map::new()) }),
+            Some(payload) if payload.starts_with('{') => match serde_json::from_str(payload) {
+                Ok(payload) => Ok(Self { id, kind, payload: Payload(payload) }),
+                Err(wrong) => Err((Some(id), invalid(&format!("payload cannot be read: {wrong}")))),
+            },
             Some(_) => Err((Some(id), invalid("payload must be an object"))),
         }
     }

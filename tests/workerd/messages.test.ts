@@ -148,4 +148,14 @@ test("NUL and lone surrogates in JSON text are values like others, or refused as
 
   peer.send('{"type":"rpc","id":"s","method":"add","args":["\\ud800"]}');
   expect(await peer.json()).toMatchObject({ type: "rpc", id: "s", success: false });
+  peer.send('{"type":"rpc","id":"\\ud800","method":"add","args":[1,2]}');
+  expect(await peer.json()).toMatchObject({ type: "rpc", id: "\ud800", success: true });
+});
+
+test.for(["RawValue", "Number"])("a state may have the name in it by which serde_json passes its %s on", async (name) => {
+  const peer = await join(`/agents/counter/${fresh()}?_pk=a`);
+  const sent = { [`$serde_json::private::${name}`]: "[1]" };
+  peer.send(JSON.stringify({ type: "cf_agent_state", state: sent }));
+  expect(await peer.settle()).toEqual([]);
+  expect(await peer.ask({ do: "get-state" })).toEqual(sent);
 });

@@ -1,16 +1,108 @@
-//! JSON text that is checked and taken apart, and of which nothing is read.
+//! JSON text that is checked and taken apart, and of which nothing is read: [`fields`] for frames of an agent's own.
 //!
-//! Every frame goes through here, and most of it only has to be well formed: its id stands in the answer as it came, its arguments are
-//! read by the method, its state by the agent. With raw values of `serde_json`, which reads whatever is to be read, a short call would
-//! take half as many instructions again, and a string is looked at byte by byte there.
+//! Every frame of the protocol goes through here, and most of it only has to be well formed: its id stands in the answer as it came, its
+//! arguments are read by the method, its state by the agent. With raw values of `serde_json`, which reads whatever is to be read, a short
+//! call would take half as many instructions again, and a string is looked at byte by byte there. That feature of `serde_json` stays off:
+//! with it an object that has its private name in it is no value like others.
 
 mod read;
 mod text;
 
 use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 pub(crate) use read::read;
-pub(crate) use text::{push_quoted, quoted, text_of};
+pub use text::text_of;
+pub(crate) use text::{push_quoted, quoted};
+
+/// JSON text that is well formed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Json(String);
+
+impl Json {
+    /// Writes a value.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON; the text says why.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        serde_json::to_string(value).map(Self)
+    }
+
+    /// Takes a text that has been written elsewhere. `None` if it is no JSON.
+    pub fn parse(text: String) -> Option<Self> {
+        let from = start(text.as_bytes(), 0);
+        let to = start(text.as_bytes(), end_of_value(text.as_bytes(), from));
+        (to == text.len()).then_some(Self(text))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Json> for String {
+    fn from(Json(text): Json) -> Self {
+        text
+    }
+}
+
+/// As the value that it is, of whatever type: for the result of a method that another agent calls.
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::of(&Value::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        read::<Value>(&self.0).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The values of those members of an object that have these names, as JSON text; of repeated names the last one counts. `None` if `text`
+/// is no JSON object.
+///
+/// For frames of which some members matter: one pass, and nothing is copied. All else has to be well formed, as for `JSON.parse`, and may
+/// be what Rust has no value for: numbers of any size, any depth, halves of surrogate pairs. Strings are read by [`text_of`], anything
+/// else by `serde_json`.
+///
+/// ```
+/// use durable_agents_core::json::{fields, text_of};
+///
+/// let frame = r#"{"type": "say", "text": "a\u00e9", "at": 1e999}"#;
+/// let [kind, text, to] = fields(frame, ["type", "text", "to"]).expect("an object");
+/// assert_eq!(kind.and_then(text_of).as_deref(), Some("say"));
+/// assert_eq!(text.and_then(text_of).as_deref(), Some("aé"));
+/// assert_eq!(to, None);
+/// ```
+pub fn fields<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Option<[Option<&'a str>; N]> {
+    let mut values = [None; N];
+    take_fields(text, &names, &mut values)?;
+    Some(values)
+}
+
+/// Compiled once, however many names there are.
+fn take_fields<'a>(text: &'a str, names: &[&str], values: &mut [Option<&'a str>]) -> Option<()> {
+    members(text, |key, value| {
+        // The name of a member that has a half of a surrogate pair in it is none of these.
+        let Some(name) = text_of(key) else { return };
+        for (place, _) in values.iter_mut().zip(names).filter(|(_, wanted)| name == **wanted) {
+            *place = Some(value);
+        }
+    })
+}
 
 /// Calls `each` with the name, a literal, and the value of each member of the object that `text` is. `None` if it is none; some of what
 /// begins like one may have been handed over then.
@@ -249,12 +341,19 @@ pub(crate) fn is_escaped(literal: &str) -> bool {
     literal.as_bytes().contains(&b'\\')
 }
 
-/// A string literal as a serializer writes it: most are already. `None` if it is no text, or `value` no string.
+/// A string literal as a serializer writes it: most are already, and one with a half of a surrogate pair stays as it is. `None` if
+/// `value`, which is well formed, is no string.
 pub(crate) fn literal(value: &str) -> Option<Cow<'_, str>> {
-    match text_of(value)? {
-        Cow::Borrowed(_) => Some(Cow::Borrowed(value)),
-        Cow::Owned(text) => Some(Cow::Owned(quoted(&text))),
+    match text_of(value) {
+        Some(Cow::Owned(text)) => Some(Cow::Owned(quoted(&text))),
+        _ => value.starts_with('"').then_some(Cow::Borrowed(value)),
     }
+}
+
+/// The text of a string literal, or what stands between its quotation marks where there is a half of a surrogate pair in it. `None` if
+/// `value`, which is well formed, is no string.
+pub(crate) fn text_or_source(value: &str) -> Option<Cow<'_, str>> {
+    text_of(value).or_else(|| value.strip_prefix('"')?.strip_suffix('"').map(Cow::Borrowed))
 }
 
 #[cfg(test)]
@@ -392,15 +491,16 @@ mod tests {
 
     #[test]
     fn literals_are_written_as_they_would_be_by_a_serializer() {
-        for (value, text, best) in [
-            (r#""a b""#, Some("a b"), Some(r#""a b""#)),
-            (r#""""#, Some(""), Some(r#""""#)),
-            (r#""\u0061\/\"""#, Some("a/\""), Some(r#""a/\"""#)),
-            (r#""\ud800""#, None, None),
-            ("5", None, None),
-            ("[\"a\"]", None, None),
+        for (value, text, best, source) in [
+            (r#""a b""#, Some("a b"), Some(r#""a b""#), Some("a b")),
+            (r#""""#, Some(""), Some(r#""""#), Some("")),
+            (r#""\u0061\/\"""#, Some("a/\""), Some(r#""a/\"""#), Some("a/\"")),
+            (r#""\u0061\ud800""#, None, Some(r#""\u0061\ud800""#), Some(r"\u0061\ud800")),
+            ("5", None, None, None),
+            ("[\"a\"]", None, None, None),
         ] {
-            assert_eq!((text_of(value).as_deref(), literal(value).as_deref()), (text, best), "{value}");
+            let found = (text_of(value), literal(value), text_or_source(value));
+            assert_eq!((found.0.as_deref(), found.1.as_deref(), found.2.as_deref()), (text, best, source), "{value}");
         }
     }
 

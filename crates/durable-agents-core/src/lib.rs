@@ -21,7 +21,7 @@ mod guard;
 pub mod host;
 pub mod http;
 mod instance;
-mod json;
+pub mod json;
 mod keep_alive;
 mod lifecycle;
 pub mod limits;

@@ -12,7 +12,6 @@ use std::fmt;
 use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
-use serde_json::value::RawValue;
 
 pub use args::{Args, ArgumentError, argument, optional};
 pub(crate) use framework::is_member;
@@ -24,10 +23,11 @@ pub use stream::{Stream, StreamError};
 use crate::agent::Agent;
 use crate::context::Context;
 use crate::error::{Result, error};
+use crate::json::Json;
 use crate::task::Handler;
 
 /// What a method answers: JSON, or nothing.
-pub type Answer = Option<Box<RawValue>>;
+pub type Answer = Option<Json>;
 
 /// One method that may be called, under its name on the wire.
 pub struct Callable<A: Agent> {
@@ -115,7 +115,7 @@ impl<A: Agent> Call<A> {
 /// # Errors
 /// It cannot be written as JSON; the text says why.
 pub fn answer<T: serde::Serialize>(value: &T) -> Result<Answer> {
-    Ok(Some(serde_json::value::to_raw_value(value)?))
+    Ok(Some(Json::of(value)?))
 }
 
 impl<A: Agent> fmt::Debug for Callable<A> {

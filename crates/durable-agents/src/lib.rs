@@ -59,7 +59,7 @@ pub use durable_agents_core::{
     Error, Hooks, KeepAlive, MAX_ATTACHMENT_BYTES, MAX_DEAD_LETTERS, MAX_PAYLOAD_BYTES, MAX_STATE_BYTES, MAX_TAG_BYTES,
     MAX_TAGS, Message, PanicError, Payload, PayloadError, QueueItem, Result, RetryOptions, RetryOptionsError, Run, Schedule,
     ScheduleFilter, ScheduleKind, ScheduleOptions, Source, StateError, TagError, Tags, TaskError, When, bail, close, error,
-    host, http, limits, liveness, presence, resume, rpc, schedule, signature, sql, task,
+    host, http, json, limits, liveness, presence, resume, rpc, schedule, signature, sql, task,
 };
 pub use durable_agents_core::{INTERNAL_HEADERS, PROPS_HEADER, encode_props};
 pub use durable_agents_macros::{agent, callable, callback, fetch};

@@ -7,8 +7,9 @@ use std::borrow::Cow;
 
 use super::special;
 
-/// The text of a string literal, without a copy if nothing in it is escaped. `None` if it is no text, or `value` no string.
-pub(crate) fn text_of(value: &str) -> Option<Cow<'_, str>> {
+/// The text of a string literal, without a copy if nothing in it is escaped. `None` if `value` is no string, or has a half of a surrogate
+/// pair in it, which is no text in Rust.
+pub fn text_of(value: &str) -> Option<Cow<'_, str>> {
     let inner = value.get(1..value.len().checked_sub(1)?)?;
     // Compared as bytes: a message has half a dozen of them, and patterns of the standard library would be calls here.
     if value.as_bytes().first() != Some(&b'"') || value.as_bytes().last() != Some(&b'"') {

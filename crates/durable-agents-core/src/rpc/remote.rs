@@ -14,13 +14,12 @@ use futures::future::{Either, LocalBoxFuture, select};
 use http::{HeaderValue, Method};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 use super::Answer;
 use crate::agent::Agent;
 use crate::host::{HostError, HostFault, Level, Target};
 use crate::http::{Body, CONTENT_TYPE, Request, Response, StatusCode};
-use crate::json;
+use crate::json::{self, Json};
 
 /// Header that makes a request a call; never let in from outside.
 pub(crate) const CALL_HEADER: &str = "x-agents-call";
@@ -182,7 +181,7 @@ pub fn array_of<'w>(arguments: &[&dyn WireArgument<'w>]) -> Result<String, serde
 pub fn typed<'w, T: WireResult<'w> + 'w>(answer: Calling<'w, Answer>) -> Calling<'w, T> {
     Box::pin(async move {
         let answer = answer.await?;
-        let json = answer.as_deref().map_or("null", RawValue::get);
+        let json = answer.as_ref().map_or("null", Json::as_str);
         T::read(json).map_err(|wrong| CallError::Reply(wrong.to_string()))
     })
 }
@@ -402,7 +401,7 @@ impl Kind {
 /// The answer to a call.
 pub(crate) fn answer_to_code(outcome: Result<Answer, (Kind, String)>) -> Response {
     let (kind, body) = match outcome {
-        Ok(result) => (Kind::Result, result.map_or(Body::Empty, |json| String::from(Box::<str>::from(json)).into())),
+        Ok(result) => (Kind::Result, result.map_or(Body::Empty, |json| String::from(json).into())),
         Err((kind, words)) => (kind, words.into()),
     };
     let mut response = Response { body, ..Response::default() };
@@ -417,7 +416,10 @@ fn read_answer(kind: Option<&HeaderValue>, body: Bytes) -> Result<Answer, CallEr
     let text = String::from_utf8(body.into()).map_err(|wrong| CallError::Reply(wrong.to_string()))?;
     Err(match kind {
         Kind::Result if text.is_empty() => return Ok(None),
-        Kind::Result => return RawValue::from_string(text).map(Some).map_err(|wrong| CallError::Reply(wrong.to_string())),
+        Kind::Result => match Json::parse(text) {
+            Some(json) => return Ok(Some(json)),
+            None => CallError::Reply("it is no JSON".to_owned()),
+        },
         Kind::Method => CallError::Method(text),
         Kind::Internal => CallError::Internal,
         Kind::NoSuchMethod => CallError::NoSuchMethod(text),
@@ -472,11 +474,11 @@ mod tests {
     #[test]
     fn an_answer_is_read_as_it_was_given() {
         let told = |kind, words: &str| Err((kind, words.to_owned()));
-        let json = |text: &str| RawValue::from_string(text.to_owned()).expect("JSON");
+        let json = |text: &str| Json::parse(text.to_owned()).expect("JSON");
         for (given, read) in [
             (Ok(None), "Ok(None)"),
-            (Ok(Some(json("null"))), "Ok(Some(RawValue(null)))"),
-            (Ok(Some(json(r#"{"a": "ü"}"#))), r#"Ok(Some(RawValue({"a": "ü"})))"#),
+            (Ok(Some(json("null"))), "Ok(Some(null))"),
+            (Ok(Some(json(r#"{"a": "ü"}"#))), r#"Ok(Some({"a": "ü"}))"#),
             (told(Kind::Method, "no"), r#"Err(Method("no"))"#),
             (told(Kind::Internal, ""), "Err(Internal)"),
             (told(Kind::NoSuchMethod, "no"), r#"Err(NoSuchMethod("no"))"#),
@@ -500,7 +502,8 @@ mod tests {
         };
         assert_eq!(unreadable(None, b"1"), "it has no x-agents-answer that this version knows");
         assert_eq!(unreadable(Some("riddle"), b"1"), "it has no x-agents-answer that this version knows");
-        assert!(unreadable(Some("result"), b"{").starts_with("EOF"));
+        assert_eq!(unreadable(Some("result"), b"{"), "it is no JSON");
+        assert_eq!(unreadable(Some("result"), b"1 2"), "it is no JSON");
         assert!(unreadable(Some("method"), b"\xff").starts_with("invalid utf-8"));
     }
 }

@@ -9,10 +9,10 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
 
 use crate::error::REQUEST_FAILED;
 use crate::host::SocketError;
+use crate::json::Json;
 use crate::link::Link;
 use crate::wire::server::{rpc_chunk, rpc_error, rpc_result};
 
@@ -59,7 +59,7 @@ impl<T, F> Stream<T, F> {
         T: Serialize,
     {
         self.outlet.check_open()?;
-        self.outlet.chunk(&to_raw_value(chunk.borrow())?)
+        self.outlet.chunk(&Json::of(chunk.borrow())?)
     }
 
     /// Ends the stream with a value: the caller's call resolves to it.
@@ -71,7 +71,7 @@ impl<T, F> Stream<T, F> {
         F: Serialize,
     {
         self.outlet.check_open()?;
-        self.outlet.end(Some(&to_raw_value(value.borrow())?))
+        self.outlet.end(Some(&Json::of(value.borrow())?))
     }
 
     /// Ends the stream without a value.
@@ -146,11 +146,11 @@ impl Outlet {
         if self.is_open() { Ok(()) } else { Err(StreamError::Closed) }
     }
 
-    fn chunk(&self, chunk: &RawValue) -> Result<(), StreamError> {
+    fn chunk(&self, chunk: &Json) -> Result<(), StreamError> {
         self.send(rpc_chunk(&self.id, chunk))
     }
 
-    pub(crate) fn end(&self, value: Option<&RawValue>) -> Result<(), StreamError> {
+    pub(crate) fn end(&self, value: Option<&Json>) -> Result<(), StreamError> {
         self.send_last(rpc_result(&self.id, value))
     }
 

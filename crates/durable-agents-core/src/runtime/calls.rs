@@ -101,7 +101,7 @@ impl Runtime {
         let answered = Rc::clone(&self.entity).call(method.row(), Caller::Client(Rc::clone(&link), None), args);
         self.after(answered, move |runtime, outcome| {
             let reply = match outcome {
-                Ok(result) => rpc_result(&id, result.as_deref()),
+                Ok(result) => rpc_result(&id, result.as_ref()),
                 Err(error) => rpc_error(&id, &runtime.words_for_client(&link, method.name, &error)),
             };
             runtime.answer(&link, &id, reply);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{RPC, STATE};
-use crate::json::{self, literal, text_of};
+use crate::json::{self, literal, text_of, text_or_source};
 
 /// What a text message is.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl<'a> Envelope<'a> {
             STATE => Some(ClientFrame::State(self.state?)),
             RPC => Some(ClientFrame::Rpc(Call {
                 id: literal(self.id?)?,
-                method: text_of(self.method?)?,
+                method: text_or_source(self.method?)?,
                 args: self.args.filter(|args| args.starts_with('['))?,
             })),
             _ => None,

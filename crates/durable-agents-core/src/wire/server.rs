@@ -2,10 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::value::RawValue;
 
 use crate::host::{Around, FRAME_SEPARATOR};
-use crate::json::push_quoted;
+use crate::json::{Json, push_quoted};
 use crate::message::Message;
 use crate::resume::Replay;
 
@@ -72,22 +71,22 @@ pub(crate) fn connect_error(error: &str) -> String {
 }
 
 /// The final answer to a call whose id is `id`, a JSON string; no `result` key for a method that returns nothing.
-pub(crate) fn rpc_result(id: &str, result: Option<&RawValue>) -> String {
+pub(crate) fn rpc_result(id: &str, result: Option<&Json>) -> String {
     rpc_success(r#"{"done":true,"id":"#, id, result)
 }
 
 /// One of several answers to a call, not the last.
-pub(crate) fn rpc_chunk(id: &str, chunk: &RawValue) -> String {
+pub(crate) fn rpc_chunk(id: &str, chunk: &Json) -> String {
     rpc_success(r#"{"done":false,"id":"#, id, Some(chunk))
 }
 
-fn rpc_success(head: &str, id: &str, result: Option<&RawValue>) -> String {
-    let mut frame = String::with_capacity(result.map_or(0, |result| result.get().len()) + id.len() + 64);
+fn rpc_success(head: &str, id: &str, result: Option<&Json>) -> String {
+    let mut frame = String::with_capacity(result.map_or(0, |result| result.as_str().len()) + id.len() + 64);
     frame.push_str(head);
     frame.push_str(id);
     if let Some(json) = result {
         frame.push_str(r#","result":"#);
-        frame.push_str(json.get());
+        frame.push_str(json.as_str());
     }
     frame.push_str(r#","success":true,"type":"rpc"}"#);
     frame
@@ -158,7 +157,7 @@ mod tests {
             r#"{"type":"cf_agent_state_error","error":"Connection is readonly"}"#
         );
         assert_eq!(connect_error("no\n"), r#"{"error":"no\n"}"#);
-        let five = RawValue::from_string("5".to_owned()).expect("JSON");
+        let five = Json::of(&5).expect("JSON");
         assert_eq!(rpc_result("\"7f\"", Some(&five)), r#"{"done":true,"id":"7f","result":5,"success":true,"type":"rpc"}"#);
         assert_eq!(rpc_result("\"7f\"", None), r#"{"done":true,"id":"7f","success":true,"type":"rpc"}"#);
         assert_eq!(rpc_chunk("\"7f\"", &five), r#"{"done":false,"id":"7f","result":5,"success":true,"type":"rpc"}"#);
