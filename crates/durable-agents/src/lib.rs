@@ -33,6 +33,7 @@
 //!
 //! - [`Agent`] is what an author implements; [`macro@agent`] makes a class of it.
 //! - [`Context`] and [`Connection`] are what its hooks can reach.
+//! - [`json`] takes frames of an agent's own apart.
 //! - [`limits`], [`liveness`], [`presence`] and [`resume`] are parts for agents whose connections come and go.
 //! - [`macro@fetch`] makes the worker's entry point, which brings requests to agents; [`route_agent_request`] is for one's own.
 //! - `allocator` (feature, on by default) is what hands out the memory of a worker's wasm, with less code than the standard library's
