@@ -6,7 +6,6 @@ import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { inRoot } from "../scripts/lib/paths.mjs";
 import { run } from "../scripts/lib/run.mjs";
-import { panicStrategy } from "../scripts/lib/rust.mjs";
 import { setUp } from "../scripts/lib/set-up.mjs";
 import { Problem, main, say, step } from "../scripts/lib/steps.mjs";
 import { compile } from "../scripts/lib/wasm.mjs";
@@ -23,12 +22,7 @@ const { positionals } = parseArgs({ allowPositionals: true });
 const [serverName, scenarioName] = positionals;
 
 /** The Rust agent as it comes from the compiler: binaryen, which makes it smaller, also takes the names of its functions. */
-async function buildWithNames(outDir) {
-  const crateDir = inRoot("bench/agent");
-  const { unwind } = await panicStrategy();
-  const args = ["--release", "--no-opt", ...(unwind ? ["--panic-unwind"] : []), "--out-dir", relative(crateDir, outDir)];
-  await compile({ crateDir, args, unwind });
-}
+const buildWithNames = (outDir) => compile({ crateDir: inRoot("bench/agent"), outDir });
 
 /** Has V8 write down where its code lies, for perf to find (/tmp/perf-PID.map). */
 function tellPerf(configFile) {

@@ -6,13 +6,18 @@ import { Problem, step, warn } from "./steps.mjs";
 
 const WASM_TARGET = "wasm32-unknown-unknown";
 /** worker-build calls `cargo +nightly`, so this is a name and cannot be a date. */
-export const NIGHTLY = "nightly";
+const NIGHTLY = "nightly";
 
 const pinnedStable = () => /^channel = "(.+)"$/m.exec(readFileSync(inRoot("rust-toolchain.toml"), "utf8"))[1];
 
-// Answers "is it there?" without rustup installing it on the way, unannounced.
-const sysroot = (toolchain) =>
-  ask("rustc", [`+${toolchain}`, "--print", "sysroot"], { env: { RUSTUP_AUTO_INSTALL: "0" } });
+/**
+ * What the compiler of a toolchain, or the one that is in use, prints; undefined when there is none: without the variable rustup would
+ * install it on the way, unannounced.
+ */
+export const askRustc = (toolchain, ...args) =>
+  ask("rustc", [...(toolchain ? [`+${toolchain}`] : []), ...args], { env: { RUSTUP_AUTO_INSTALL: "0" } });
+
+export const sysroot = (toolchain) => askRustc(toolchain, "--print", "sysroot");
 
 const has = (toolchain, ...parts) => {
   const folder = sysroot(toolchain);
@@ -48,7 +53,7 @@ export async function setUpStable() {
       throw new Problem(
         `${error.output ?? error.message}\nRust ${wanted} with clippy, rustfmt and the target ${WASM_TARGET} could not be installed.`,
       );
-    warn(`Rust ${wanted} could not be installed; using the installed stable:`, ask("rustc", ["+stable", "--version"]));
+    warn(`Rust ${wanted} could not be installed; using the installed stable:`, askRustc("stable", "--version"));
     process.env.RUSTUP_TOOLCHAIN = "stable"; // wins over rust-toolchain.toml in every command we start
   }
 }
@@ -56,7 +61,7 @@ export async function setUpStable() {
 let decided;
 
 /**
- * Whether release builds unwind on panic: `{ unwind, compiler }`.
+ * Whether release builds unwind on panic: `{ unwind, toolchain, compiler }`, of which no toolchain is the one that is in use.
  *
  * Unwinding needs a standard library built for it, hence nightly and its `rust-src`. Without them the build aborts
  * on panic: it works, but a panic then hangs its request and resets every agent of the isolate, so that is said
@@ -68,7 +73,7 @@ export async function panicStrategy() {
 }
 
 async function decide() {
-  const unwinding = () => ({ unwind: true, compiler: ask("rustc", [`+${NIGHTLY}`, "-vV"]) });
+  const unwinding = () => ({ unwind: true, toolchain: NIGHTLY, compiler: askRustc(NIGHTLY, "-vV") });
   const canUnwind = () => has(NIGHTLY, stdSource, wasmStd);
 
   let reason = "AGENTS_STABLE is set";
@@ -85,7 +90,7 @@ async function decide() {
     `Building with panic = abort: ${reason}`,
     "One panic hangs its request and resets every agent in the isolate. Do not deploy this build.",
   );
-  return { unwind: false, compiler: ask("rustc", ["-vV"]) };
+  return { unwind: false, compiler: askRustc(undefined, "-vV") };
 }
 
 const errorIn = (text) => /^error: (.*)$/m.exec(text)?.[1] ?? text.trim();

@@ -7,8 +7,8 @@ import { Stamp, filesBelow, hashInputs } from "./inputs.mjs";
 import { withShortLandingPads } from "./landing-pads.mjs";
 import { esbuild, inPackage, node } from "./packages.mjs";
 import { inRoot, root, tools } from "./paths.mjs";
-import { ask, run } from "./run.mjs";
-import { NIGHTLY, panicStrategy } from "./rust.mjs";
+import { run } from "./run.mjs";
+import { askRustc, panicStrategy, sysroot } from "./rust.mjs";
 import { withShortNames } from "./short-names.mjs";
 import { step } from "./steps.mjs";
 import { definedFunctions, exportNames, withFunctionNames } from "./wasm-names.mjs";
@@ -48,17 +48,17 @@ export const scriptFile = (outDir) => join(outDir, "index.js");
  * folder, and the tools. A file from elsewhere that a crate includes is not noticed.
  */
 export async function buildWorker({ name, crateDir, outDir }) {
-  const { unwind, compiler } = await panicStrategy();
-  const args = ["--release", "--no-opt", ...(unwind ? ["--panic-unwind"] : []), "--out-dir", relative(crateDir, outDir)];
+  const { unwind, toolchain, compiler } = await panicStrategy();
+  const args = argsFor(unwind);
 
-  const settings = { args, compiler, rustFlags: rustFlags(), tools: [workerBuild(), wasmBindgen()] };
+  const settings = { args, compiler, rustFlags: rustFlags(toolchain), tools: [workerBuild(), wasmBindgen()] };
   const hash = hashInputs([...sources(crateDir), ...steps()], settings);
   const stamp = new Stamp(join(outDir, ".inputs"), hash, [wasmFile(outDir), scriptFile(outDir)]);
   if (stamp.isFresh) return;
 
   await step(`Building ${name}`, async () => {
     rmSync(stamp.file, { force: true });
-    await compile({ crateDir, args, unwind });
+    await compile({ crateDir, outDir });
     await removeUnused(wasmFile(outDir), scriptFile(outDir));
     writeFileSync(wasmFile(outDir), withShortLandingPads(readFileSync(wasmFile(outDir))));
     await nameByLikeness(wasmFile(outDir));
@@ -68,22 +68,26 @@ export async function buildWorker({ name, crateDir, outDir }) {
   });
 }
 
+const argsFor = (unwind) => ["--release", "--no-opt", ...(unwind ? ["--panic-unwind"] : [])];
+
 /** Runs worker-build, for the wasm as it comes from the compiler and the script around it. */
-export const compile = ({ crateDir, args, unwind }) =>
-  run(workerBuild(), args, {
+export async function compile({ crateDir, outDir }) {
+  const { unwind, toolchain } = await panicStrategy();
+  await run(workerBuild(), [...argsFor(unwind), "--out-dir", relative(crateDir, outDir)], {
     cwd: crateDir,
     env: {
       // With these two set worker-build downloads nothing.
       WASM_BINDGEN_BIN: wasmBindgen(),
       ...(unwind ? SMALL_STD : {}),
-      CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER: linkerOfNeeded(unwind),
+      CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER: linkerOfNeeded(toolchain),
       // Without unwinding a panic ends the wasm instance, and worker-build's own entry point is what recovers from that.
       ESBUILD_BIN: unwind ? program("esbuild-with-entry-point", inRoot("scripts/lib/entry-point/bundle.mjs"), esbuild) : esbuild,
       PATH: [dirname(program("bin/cargo", inRoot("scripts/lib/cargo.mjs"), process.env.PATH)), process.env.PATH].join(delimiter),
       RUST_BACKTRACE: "0",
-      RUSTFLAGS: [process.env.RUSTFLAGS, ...rustFlags()].filter(Boolean).join(" "),
+      RUSTFLAGS: [process.env.RUSTFLAGS, ...rustFlags(toolchain)].filter(Boolean).join(" "),
     },
   });
+}
 
 /** How much a function may weigh to be compiled into its callers, in LLVM's units: what it takes to be smaller, instead of 50. */
 const INLINED = "-Cllvm-args=-inline-threshold=5";
@@ -102,27 +106,25 @@ const EXCEPTIONS = "-Cllvm-args=-wasm-use-legacy-eh=true";
 const STACK = "-Clink-arg=-zstack-size=917504";
 
 /** Less code, and places of panics without the folders of the machine that builds. */
-function rustFlags() {
-  const sysroot = (toolchain) => ask("rustc", [...toolchain, "--print", "sysroot"])?.trim();
+export function rustFlags(toolchain) {
+  const compiler = sysroot(toolchain);
   const registries = join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "registry", "src");
   const folders = [
     [root, "."],
     [registries, "crates"],
     // Without the name of the registry, which ends in 16 digits.
     ...(existsSync(registries) ? readdirSync(registries) : []).map((name) => [join(registries, name), "crates"]),
-    ...[sysroot(["+nightly"]), sysroot([])].map((folder) => folder && [join(folder, "lib/rustlib/src/rust/library"), "rust"]),
+    ...(compiler ? [[join(compiler, "lib/rustlib/src/rust/library"), "rust"]] : []),
   ];
   // Flags are separated by spaces, so a folder whose name has one keeps its name.
-  const remapped = folders.filter((folder) => folder && !/\s/.test(folder[0]));
+  const remapped = folders.filter(([folder]) => !/\s/.test(folder));
   return [INLINED, EXCEPTIONS, STACK, ...remapped.map(([from, to]) => `--remap-path-prefix=${from}=${to}`)];
 }
 
 /** A linker that leaves out what the script cannot use. */
-function linkerOfNeeded(unwind) {
-  const toolchain = unwind ? [`+${NIGHTLY}`] : [];
-  const sysroot = ask("rustc", [...toolchain, "--print", "sysroot"]);
-  const host = ask("rustc", [...toolchain, "--print", "host-tuple"]);
-  return program("wasm-ld", inRoot("scripts/lib/link.mjs"), join(sysroot, "lib/rustlib", host, "bin/rust-lld"));
+function linkerOfNeeded(toolchain) {
+  const host = askRustc(toolchain, "--print", "host-tuple");
+  return program("wasm-ld", inRoot("scripts/lib/link.mjs"), join(sysroot(toolchain), "lib/rustlib", host, "bin/rust-lld"));
 }
 
 /** Cargo and worker-build call one program without arguments of ours, so a call of ours is a program of its own. */
