@@ -61,7 +61,8 @@ export async function setUpStable() {
 let decided;
 
 /**
- * Whether release builds unwind on panic: `{ unwind, toolchain, compiler }`, of which no toolchain is the one that is in use.
+ * Whether release builds unwind on panic: `{ unwind, toolchain, compiler }`, of which no toolchain is the one that is in use. Where they
+ * do not, `reason` says why.
  *
  * Unwinding needs a standard library built for it, hence nightly and its `rust-src`. Without them the build aborts
  * on panic: it works, but a panic then hangs its request and resets every agent of the isolate, so that is said
@@ -72,12 +73,16 @@ export async function panicStrategy() {
   return decided;
 }
 
+const isStableWanted = () => Boolean(process.env.AGENTS_STABLE);
+
+const WITHOUT_UNWINDING = "One panic hangs its request and resets every agent in the isolate.";
+
 async function decide() {
   const unwinding = () => ({ unwind: true, toolchain: NIGHTLY, compiler: askRustc(NIGHTLY, "-vV") });
   const canUnwind = () => has(NIGHTLY, stdSource, wasmStd);
 
   let reason = "AGENTS_STABLE is set";
-  if (!process.env.AGENTS_STABLE) {
+  if (!isStableWanted()) {
     if (canUnwind()) return unwinding();
     try {
       await install(NIGHTLY, ["rust-src"]);
@@ -86,11 +91,15 @@ async function decide() {
       reason = `nightly Rust with rust-src could not be installed: ${errorIn(error.output ?? error.message)}`;
     }
   }
-  warn(
-    `Building with panic = abort: ${reason}`,
-    "One panic hangs its request and resets every agent in the isolate. Do not deploy this build.",
-  );
-  return { unwind: false, compiler: askRustc(undefined, "-vV") };
+  warn(`Building with panic = abort: ${reason}`, `${WITHOUT_UNWINDING} ${isStableWanted() ? "" : "Do not deploy this build."}`.trimEnd());
+  return { unwind: false, compiler: askRustc(undefined, "-vV"), reason };
+}
+
+/** Fails where release builds do not unwind, unless that was asked for. */
+export async function demandUnwinding() {
+  const { unwind, reason } = await panicStrategy();
+  if (!unwind && !isStableWanted())
+    throw new Problem(`Not deployed: ${reason}\n${WITHOUT_UNWINDING} To deploy such a build all the same, set AGENTS_STABLE=1.`);
 }
 
 const errorIn = (text) => /^error: (.*)$/m.exec(text)?.[1] ?? text.trim();

@@ -23,6 +23,7 @@ function withoutNightly(script, env = {}) {
     const { status, stdout } = spawnSync(process.execPath, script, {
       cwd: inRoot(),
       encoding: "utf8",
+      timeout: 60_000,
       env: { ...process.env, PATH: [folder, PATH].join(delimiter), AGENTS_STABLE: "", RUSTUP_AUTO_INSTALL: "1", ...env },
     });
     return { status, stdout, calls: readFileSync(calls, "utf8").trim().split("\n") };
@@ -51,4 +52,20 @@ test("where stable is asked for, nightly is not", () => {
   const { stdout, calls } = withoutNightly(FLAGS, { AGENTS_STABLE: "1" });
   assert.match(stdout, /^false true$/m);
   for (const call of calls) assert.match(call, /^0 (?!.*nightly)/);
+});
+
+const DEMANDS = evaluated('import { demandUnwinding } from "./scripts/lib/rust.mjs";', 'await demandUnwinding();', 'console.log("goes on");');
+
+test("without a nightly nothing is deployed, and nothing built for it", () => {
+  const { status, stdout } = withoutNightly([inRoot("scripts/deploy.mjs"), "--dry-run"]);
+  assert.match(stdout, /^Not deployed: nightly Rust with rust-src could not be installed: there is no network$/m);
+  assert.doesNotMatch(stdout, /Building the worker/);
+  assert.equal(status, 1);
+});
+
+test("what aborts on a panic is deployed where it is asked for, which says what is given up", () => {
+  const { status, stdout } = withoutNightly(DEMANDS, { AGENTS_STABLE: "1" });
+  assert.match(stdout, /^!! One panic hangs its request and resets every agent in the isolate\.$/m);
+  assert.match(stdout, /^goes on$/m);
+  assert.equal(status, 0);
 });
