@@ -16,8 +16,13 @@ export const node = () => (existsSync(pinnedNode) ? pinnedNode : process.execPat
 /** The file of an npm package, e.g. a script to be run with `node()`. */
 export const inPackage = (...parts) => join(nodeModules, ...parts);
 
+/** The version of an npm package that is installed, which may be another than the one that is locked. */
+export const installedVersion = (name) => JSON.parse(readFileSync(inPackage(name, "package.json"), "utf8")).version;
+
+export const ESBUILD = `@esbuild/${process.platform}-${process.arch}`;
+
 /** esbuild's program itself; the `esbuild` in .bin is a wrapper where install scripts did not run. */
-export const esbuild = inPackage(`@esbuild/${process.platform}-${process.arch}`, "bin", "esbuild");
+export const esbuild = inPackage(ESBUILD, "bin", "esbuild");
 
 // `npm test` puts node_modules/.bin, with its own `node`, in front; an install replaces that folder while it runs.
 const pathWithoutPackages = () =>

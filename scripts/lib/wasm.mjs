@@ -5,7 +5,7 @@ import { wasmBindgen, workerBuild } from "./cargo-tools.mjs";
 import { byLikeness } from "./function-order.mjs";
 import { Stamp, filesBelow, hashInputs } from "./inputs.mjs";
 import { withShortLandingPads } from "./landing-pads.mjs";
-import { esbuild, inPackage, node } from "./packages.mjs";
+import { ESBUILD, esbuild, inPackage, installedVersion, node } from "./packages.mjs";
 import { inRoot, root, tools } from "./paths.mjs";
 import { run } from "./run.mjs";
 import { askRustc, panicStrategy, sysroot } from "./rust.mjs";
@@ -45,13 +45,17 @@ export const scriptFile = (outDir) => join(outDir, "index.js");
  * Builds a worker crate for release into `outDir`: index.js and index_bg.wasm. Does nothing when no input changed.
  *
  * Inputs are the workspace's manifests and lock, the sources (not the tests) of all library crates, the worker's own
- * folder, and the tools. A file from elsewhere that a crate includes is not noticed.
+ * folder, the tools, and flags for the compiler. A file from elsewhere that a crate includes is not noticed.
  */
 export async function buildWorker({ name, crateDir, outDir }) {
   const { unwind, toolchain, compiler } = await panicStrategy();
-  const args = argsFor(unwind);
-
-  const settings = { args, compiler, rustFlags: rustFlags(toolchain), tools: [workerBuild(), wasmBindgen()] };
+  const packages = ["binaryen", ESBUILD].map((name) => `${name} ${installedVersion(name)}`);
+  const settings = {
+    args: argsFor(unwind),
+    compiler,
+    rustFlags: rustFlags(toolchain),
+    tools: [workerBuild(), wasmBindgen(), ...packages],
+  };
   const hash = hashInputs([...sources(crateDir), ...steps()], settings);
   const stamp = new Stamp(join(outDir, ".inputs"), hash, [wasmFile(outDir), scriptFile(outDir)]);
   if (stamp.isFresh) return;
@@ -84,7 +88,7 @@ export async function compile({ crateDir, outDir }) {
       ESBUILD_BIN: unwind ? program("esbuild-with-entry-point", inRoot("scripts/lib/entry-point/bundle.mjs"), esbuild) : esbuild,
       PATH: [dirname(program("bin/cargo", inRoot("scripts/lib/cargo.mjs"), process.env.PATH)), process.env.PATH].join(delimiter),
       RUST_BACKTRACE: "0",
-      RUSTFLAGS: [process.env.RUSTFLAGS, ...rustFlags(toolchain)].filter(Boolean).join(" "),
+      RUSTFLAGS: rustFlags(toolchain).join(" "),
     },
   });
 }
@@ -105,7 +109,7 @@ const EXCEPTIONS = "-Cllvm-args=-wasm-use-legacy-eh=true";
  */
 const STACK = "-Clink-arg=-zstack-size=917504";
 
-/** Less code, and places of panics without the folders of the machine that builds. */
+/** The person's own, and for less code, and places of panics without the folders of the machine that builds. */
 export function rustFlags(toolchain) {
   const compiler = sysroot(toolchain);
   const registries = join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "registry", "src");
@@ -118,7 +122,8 @@ export function rustFlags(toolchain) {
   ];
   // Flags are separated by spaces, so a folder whose name has one keeps its name.
   const remapped = folders.filter(([folder]) => !/\s/.test(folder));
-  return [INLINED, EXCEPTIONS, STACK, ...remapped.map(([from, to]) => `--remap-path-prefix=${from}=${to}`)];
+  const ours = [INLINED, EXCEPTIONS, STACK, ...remapped.map(([from, to]) => `--remap-path-prefix=${from}=${to}`)];
+  return [process.env.RUSTFLAGS, ...ours].filter(Boolean);
 }
 
 /** A linker that leaves out what the script cannot use. */
