@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, delimiter, dirname, join, relative } from "node:path";
 import { wasmBindgen, workerBuild } from "./cargo-tools.mjs";
@@ -38,11 +38,16 @@ const WASM_OPT = [
 /** The standard library is compiled along where panics unwind. Nobody reads a backtrace in wasm, so it comes without. */
 const SMALL_STD = { CARGO_UNSTABLE_BUILD_STD_FEATURES: "panic-unwind,optimize_for_size" };
 
+/** What the name of a folder begins with in which a worker is made: inside the one where it is going to be, so that it can be moved. */
+const NEW = ".new-";
+
 export const wasmFile = (outDir) => join(outDir, "index_bg.wasm");
 export const scriptFile = (outDir) => join(outDir, "index.js");
 
 /**
  * Builds a worker crate for release into `outDir`: index.js and index_bg.wasm. Does nothing when no input changed.
+ *
+ * What is there stays until the new one is complete, so that it can be run while this builds, and after it has failed.
  *
  * Inputs are the workspace's manifests and lock, the sources (not the tests) of all library crates, the worker's own
  * folder, the tools, and flags for the compiler. A file from elsewhere that a crate includes is not noticed.
@@ -61,15 +66,36 @@ export async function buildWorker({ name, crateDir, outDir }) {
   if (stamp.isFresh) return;
 
   await step(`Building ${name}`, async () => {
-    rmSync(stamp.file, { force: true });
-    await compile({ crateDir, outDir });
-    await removeUnused(wasmFile(outDir), scriptFile(outDir));
-    writeFileSync(wasmFile(outDir), withShortLandingPads(readFileSync(wasmFile(outDir))));
-    await nameByLikeness(wasmFile(outDir));
-    await binaryen("wasm-opt", wasmFile(outDir), WASM_OPT);
-    shortenNames(wasmFile(outDir), scriptFile(outDir));
-    stamp.write();
+    mkdirSync(outDir, { recursive: true });
+    const made = mkdtempSync(join(outDir, NEW));
+    try {
+      await make(crateDir, made);
+      rmSync(stamp.file, { force: true });
+      moveAll(made, outDir);
+      stamp.write();
+    } finally {
+      rmSync(made, { recursive: true, force: true });
+    }
   });
+}
+
+async function make(crateDir, outDir) {
+  const [wasm, script] = [wasmFile(outDir), scriptFile(outDir)];
+  await compile({ crateDir, outDir });
+  await removeUnused(wasm, script);
+  writeFileSync(wasm, withShortLandingPads(readFileSync(wasm)));
+  await nameByLikeness(wasm);
+  await binaryen("wasm-opt", wasm, WASM_OPT);
+  shortenNames(wasm, script);
+}
+
+function moveAll(from, to) {
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const place = join(to, entry.name);
+    // A file takes the place of another, a folder that of an empty one alone.
+    if (entry.isDirectory()) rmSync(place, { recursive: true, force: true });
+    renameSync(join(from, entry.name), place);
+  }
 }
 
 const argsFor = (unwind) => ["--release", "--no-opt", ...(unwind ? ["--panic-unwind"] : [])];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join, relative } from "node:path";
 import test from "node:test";
@@ -15,11 +15,14 @@ const WASM = [0, ...Buffer.from("asm"), 1, 0, 0, 0, 0, 8, 4, ...Buffer.from("nam
 const PROGRAMS = {
   [relative(root, workerBuild())]: [
     "#!/bin/sh",
-    'for out; do :; done; mkdir -p "$out"; cp "$WASM" "$out/index_bg.wasm"; echo "$MADE" > "$out/index.js"',
+    'for out; do :; done; mkdir -p "$out/worker"; touch "$out/worker/shim.mjs"; cp "$WASM" "$out/index_bg.wasm"; echo "$MADE" > "$out/index.js"',
   ],
   "path/rustc": ["#!/bin/sh", "echo nothing"],
   "node_modules/binaryen/bin/wasm-metadce": ['require("fs").copyFileSync(process.argv[2], process.argv[4]);'],
-  "node_modules/binaryen/bin/wasm-opt": ['require("fs").copyFileSync(process.argv[2], process.argv[4]);'],
+  "node_modules/binaryen/bin/wasm-opt": [
+    'require("fs").copyFileSync(process.argv[2], process.argv[4]);',
+    'if (process.env.FAILS) throw new Error("as it was told");',
+  ],
 };
 
 const BUILD = [
@@ -93,4 +96,16 @@ test("a worker is built anew when what builds it changed, and only then", () =>
     }
     assert.match(await checkout.build({ RUSTFLAGS: "-Copt-level=1" }), BUILT);
     assert.doesNotMatch(await checkout.build({ RUSTFLAGS: "-Copt-level=1" }), BUILT);
+  }));
+
+test("a worker stays as it is until all of the next one is made", () =>
+  withCheckout(async (checkout) => {
+    const script = () => readFileSync(checkout.path("build/index.js"), "utf8").trim();
+    await checkout.build({ MADE: "first" });
+    checkout.hasPackage("binaryen", "1.0.1");
+    assert.doesNotMatch(await checkout.build({ MADE: "second", FAILS: "yes" }), BUILT);
+    assert.equal(script(), "first");
+    assert.match(await checkout.build({ MADE: "second" }), BUILT);
+    assert.equal(script(), "second");
+    assert.deepEqual(readdirSync(checkout.path("build")).sort(), [".inputs", "index.js", "index_bg.wasm", "worker"]);
   }));
