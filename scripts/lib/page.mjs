@@ -1,5 +1,6 @@
 import { cpSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { alone } from "./alone.mjs";
 import { Stamp, filesBelow, hashInputs } from "./inputs.mjs";
 import { esbuild } from "./packages.mjs";
 import { inRoot } from "./paths.mjs";
@@ -18,8 +19,11 @@ export async function buildPage() {
   const hash = hashInputs([inRoot("package-lock.json"), ...filesBelow(source)], { BUNDLE });
   // Beside the folder, not in it: everything in it is served.
   const stamp = new Stamp(inRoot("build/.page-inputs"), hash, [join(outDir, "app.js")]);
-  if (stamp.isFresh) return;
+  if (!stamp.isFresh) await alone("build", () => bundle(stamp));
+}
 
+async function bundle(stamp) {
+  if (stamp.isFresh) return; // whoever was waited for has bundled it
   await step("Bundling the page", async () => {
     // Emptied rather than removed: a running `wrangler dev` watches the folder.
     mkdirSync(outDir, { recursive: true });

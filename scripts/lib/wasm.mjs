@@ -1,6 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, delimiter, dirname, join, relative } from "node:path";
+import { alone } from "./alone.mjs";
 import { wasmBindgen, workerBuild } from "./cargo-tools.mjs";
 import { byLikeness } from "./function-order.mjs";
 import { Stamp, filesBelow, hashInputs } from "./inputs.mjs";
@@ -52,7 +53,11 @@ export const scriptFile = (outDir) => join(outDir, "index.js");
  * Inputs are the workspace's manifests and lock, the sources (not the tests) of all library crates, the worker's own
  * folder, the tools, and flags for the compiler. A file from elsewhere that a crate includes is not noticed.
  */
-export async function buildWorker({ name, crateDir, outDir }) {
+export async function buildWorker(worker) {
+  if (!(await stampOf(worker)).isFresh) await alone("build", () => buildStale(worker));
+}
+
+async function stampOf({ crateDir, outDir }) {
   const { unwind, toolchain, compiler } = await panicStrategy();
   const packages = ["binaryen", ESBUILD].map((name) => `${name} ${installedVersion(name)}`);
   const settings = {
@@ -62,11 +67,17 @@ export async function buildWorker({ name, crateDir, outDir }) {
     tools: [workerBuild(), wasmBindgen(), ...packages],
   };
   const hash = hashInputs([...sources(crateDir), ...steps()], settings);
-  const stamp = new Stamp(join(outDir, ".inputs"), hash, [wasmFile(outDir), scriptFile(outDir)]);
-  if (stamp.isFresh) return;
+  return new Stamp(join(outDir, ".inputs"), hash, [wasmFile(outDir), scriptFile(outDir)]);
+}
+
+async function buildStale({ name, crateDir, outDir }) {
+  const stamp = await stampOf({ crateDir, outDir });
+  if (stamp.isFresh) return; // whoever was waited for has built it
 
   await step(`Building ${name}`, async () => {
     mkdirSync(outDir, { recursive: true });
+    // Left behind by builds that were killed.
+    for (const name of readdirSync(outDir)) if (name.startsWith(NEW)) rmSync(join(outDir, name), { recursive: true, force: true });
     const made = mkdtempSync(join(outDir, NEW));
     try {
       await make(crateDir, made);

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join, relative } from "node:path";
 import test from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { workerBuild } from "./cargo-tools.mjs";
 import { ESBUILD } from "./packages.mjs";
 import { inRoot, root } from "./paths.mjs";
@@ -15,6 +17,7 @@ const WASM = [0, ...Buffer.from("asm"), 1, 0, 0, 0, 0, 8, 4, ...Buffer.from("nam
 const PROGRAMS = {
   [relative(root, workerBuild())]: [
     "#!/bin/sh",
+    'echo called >> calls; while [ -e gate ]; do sleep 0.1; done',
     'for out; do :; done; mkdir -p "$out/worker"; touch "$out/worker/shim.mjs"; cp "$WASM" "$out/index_bg.wasm"; echo "$MADE" > "$out/index.js"',
   ],
   "path/rustc": ["#!/bin/sh", "echo nothing"],
@@ -55,8 +58,8 @@ class Checkout {
     this.write(`node_modules/${name}/package.json`, JSON.stringify({ version }));
   }
 
-  /** Builds the worker; returns what that printed. */
-  async build(env = {}) {
+  /** Has the worker built: what that prints, and a promise of its end. */
+  start(env = {}) {
     const child = spawn(process.execPath, ["--input-type=module", "--eval", BUILD], {
       cwd: this.folder,
       env: {
@@ -67,10 +70,15 @@ class Checkout {
         ...env,
       },
     });
-    let output = "";
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (output += text));
-    await new Promise((resolve) => child.on("close", resolve));
-    return output;
+    const build = { output: "", ended: once(child, "close") };
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (build.output += text));
+    return build;
+  }
+
+  async build(env) {
+    const build = this.start(env);
+    await build.ended;
+    return build.output;
   }
 }
 
@@ -107,5 +115,22 @@ test("a worker stays as it is until all of the next one is made", () =>
     assert.equal(script(), "first");
     assert.match(await checkout.build({ MADE: "second" }), BUILT);
     assert.equal(script(), "second");
+    assert.deepEqual(readdirSync(checkout.path("build")).sort(), [".inputs", "index.js", "index_bg.wasm", "worker"]);
+  }));
+
+test("of two builds at once one waits, and finds what it needs; what was left of a third is gone", { timeout: 120_000 }, () =>
+  withCheckout(async (checkout) => {
+    checkout.write("gate", "");
+    checkout.write("build/.new-third/index.js", "");
+    const first = checkout.start();
+    while (!existsSync(checkout.path("calls"))) await sleep(50);
+    const second = checkout.start();
+    while (!second.output.includes("Waiting for another build")) await sleep(50);
+    rmSync(checkout.path("gate"));
+    await Promise.all([first.ended, second.ended]);
+    assert.match(first.output, BUILT);
+    assert.match(second.output, /^✓ Waiting for another build/m);
+    assert.doesNotMatch(second.output, BUILT);
+    assert.equal(readFileSync(checkout.path("calls"), "utf8"), "called\n");
     assert.deepEqual(readdirSync(checkout.path("build")).sort(), [".inputs", "index.js", "index_bg.wasm", "worker"]);
   }));
