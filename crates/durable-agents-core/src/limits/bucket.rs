@@ -15,12 +15,22 @@ pub struct Rate {
 impl Rate {
     /// `burst` tokens at once, and `refill` more in each span of `every`, evenly: not all at its end.
     ///
-    /// None of them is below 1, or below a millisecond: less counts as that.
+    /// None of them is below 1, or below a millisecond: less counts as that. `every` is at most a year of 365 days.
+    ///
+    /// Where `burst` times the milliseconds of `every` is 2⁶⁴ or more, tokens come back slower than said, by the part of 2⁶⁴ ms that a
+    /// whole burst takes to come back: a billionth at most for a burst of half a year.
     #[must_use]
     pub const fn new(burst: u64, refill: u64, every: Duration) -> Self {
         let every_ms = every.as_millis();
         let every_ms = if every_ms > MAX_EVERY_MS as u128 { MAX_EVERY_MS } else { at_least_one(every_ms as u64) };
-        Self { burst: at_least_one(burst), refill: at_least_one(refill), every_ms }
+        let (burst, refill) = (at_least_one(burst), at_least_one(refill));
+        // So that a whole burst can be weighed.
+        let longest_ms = u64::MAX / burst;
+        if every_ms <= longest_ms {
+            return Self { burst, refill, every_ms };
+        }
+        let refill = refill as u128 * longest_ms as u128 / every_ms as u128;
+        Self { burst, refill: at_least_one(refill as u64), every_ms: longest_ms }
     }
 
     /// `burst` tokens at once, and `refill` more a second.
@@ -34,13 +44,14 @@ impl Rate {
         self.burst
     }
 
-    /// What `tokens` weigh: a token weighs `every_ms`, so that a millisecond brings back exactly `refill` and nothing is rounded.
+    /// What `tokens` weigh, which are no more than the burst: a token weighs `every_ms`, so that a millisecond brings back exactly
+    /// `refill` and nothing is rounded.
     const fn weight(&self, tokens: u64) -> u64 {
-        tokens.saturating_mul(self.every_ms)
+        tokens * self.every_ms
     }
 }
 
-/// Slower than one token a year is a mistake, and would not leave room for the weight of a large burst.
+/// Slower than one token a year is a mistake.
 const MAX_EVERY_MS: u64 = 365 * 24 * 3_600 * 1_000;
 
 const fn at_least_one(number: u64) -> u64 {
@@ -74,13 +85,16 @@ impl TokenBucket {
     /// If the clock has gone back since the last time, nothing has come back meanwhile.
     #[must_use = "`false` means that nothing was taken"]
     pub const fn take(&mut self, rate: Rate, tokens: u64, now_ms: u64) -> bool {
-        let missing = self.missing(rate, now_ms);
-        let after = missing.saturating_add(rate.weight(tokens));
-        if after > rate.weight(rate.burst) {
+        if tokens > rate.burst {
             return false;
         }
-        *self = Self(after, now_ms);
-        true
+        match self.missing(rate, now_ms).checked_add(rate.weight(tokens)) {
+            Some(after) if after <= rate.weight(rate.burst) => {
+                *self = Self(after, now_ms);
+                true
+            }
+            _ => false,
+        }
     }
 
     const fn missing(&self, rate: Rate, now_ms: u64) -> u64 {
@@ -128,6 +142,46 @@ mod tests {
         assert!(bucket.take(rate, 0, 0));
         assert!(TokenBucket::new().take(rate, u64::MAX, u64::MAX));
         assert!(!TokenBucket(u64::MAX, 0).take(Rate::per_second(1, 1), 1, 1));
+    }
+
+    #[test]
+    fn a_burst_too_heavy_for_its_number_is_given_once() {
+        const DAY: Duration = Duration::from_secs(86_400);
+        for (burst, refill, every) in [
+            (u64::MAX, 1, Duration::from_millis(1)),
+            (u64::MAX, u64::MAX, Duration::MAX),
+            (u64::MAX, 1_000, DAY),
+            (u64::MAX / 3 + 1, 1, Duration::from_millis(3)),
+            // Weighs all that a number holds.
+            (u64::MAX / 3, 1, Duration::from_millis(3)),
+            (1 << 30, 1 << 30, Duration::MAX),
+            (10 << 30, 10 << 30, 30 * DAY),
+        ] {
+            let rate = Rate::new(burst, refill, every);
+            let mut bucket = TokenBucket::new();
+            if let Some(more) = burst.checked_add(1) {
+                assert!(!bucket.take(rate, more, T0), "{rate:?}");
+            }
+            assert_eq!((rate.burst(), bucket.available(rate, T0)), (burst, burst), "{rate:?}");
+            assert!(bucket.take(rate, burst, T0), "{rate:?}");
+            assert_eq!(bucket.available(rate, T0), 0, "{rate:?}");
+            assert!(!bucket.take(rate, 1, T0), "{rate:?}");
+            assert!(!bucket.take(rate, burst, T0), "{rate:?}");
+        }
+    }
+
+    #[test]
+    fn a_burst_too_heavy_for_its_number_comes_back_at_its_rate() {
+        const GIB: u64 = 1 << 30;
+        const MONTH_MS: u64 = 30 * 86_400 * 1_000;
+        let rate = Rate::new(10 * GIB, 10 * GIB, Duration::from_millis(MONTH_MS));
+        let mut bucket = TokenBucket::new();
+        assert!(bucket.take(rate, 10 * GIB, T0));
+        for part in 1..=10 {
+            let available = bucket.available(rate, T0 + MONTH_MS * part / 10);
+            assert!((part * GIB - part * GIB / 1_000_000_000 - 2..=part * GIB).contains(&available), "{part} {available}");
+        }
+        assert_eq!(bucket.available(rate, T0 + MONTH_MS + 1), 10 * GIB);
     }
 
     #[test]
