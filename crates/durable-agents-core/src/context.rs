@@ -42,7 +42,7 @@ impl<A: Agent> Context<A> {
     /// What follows this instance's name in the path of `request`: `history` for `/agents/chat-agent/lobby/history`.
     ///
     /// Not percent-decoded, without slashes at its ends. The whole path where it does not hold the name, as in a request that another
-    /// agent sent.
+    /// agent sent. See [`route::sub_path`](crate::route::sub_path) for names that a path holds more than once.
     pub fn sub_path<'r>(&self, request: &'r Request) -> &'r str {
         sub_path(request.path(), self.instance.shell.segment(), self.name())
     }

@@ -85,17 +85,25 @@ fn next_segment<'p>(rest: &mut Option<&'p str>) -> Option<&'p str> {
 ///
 /// Not decoded, without slashes at its ends, empty if nothing follows. In a path without the name, as of a request that was sent to
 /// the instance by other means, it is the whole path. `class` is the kebab form.
+///
+/// A name may also be a segment of the prefix, of which nothing is known here but that it has one segment at least, or of what
+/// follows. Behind the first segment, the first name that follows the class is meant, or else the first: the path of a default agent
+/// has no class.
 pub fn sub_path<'p>(path: &'p str, class: &str, name: &str) -> &'p str {
-    let (mut rest, mut behind_prefix) = (path.trim_matches('/'), false);
+    let path = path.trim_matches('/');
+    let (mut before, mut rest) = split(path);
+    let (mut is_behind_prefix, mut first) = (false, None);
     while !rest.is_empty() {
         let (segment, after) = split(rest);
-        // An instance may be named like its class, whose segment comes first.
-        if behind_prefix && segment == name && !(name == class && split(after).0 == name) {
-            return after;
+        if segment == name {
+            if is_behind_prefix && before == class {
+                return after;
+            }
+            first = first.or(Some(after));
         }
-        (rest, behind_prefix) = (after, true);
+        (before, rest, is_behind_prefix) = (segment, after, true);
     }
-    path.trim_matches('/')
+    first.unwrap_or(path)
 }
 
 fn split(path: &str) -> (&str, &str) {
@@ -251,8 +259,60 @@ mod tests {
             ("/api/agents/chat-agent/a%20b/c%2Fd", "a%20b", "c%2Fd"),
             ("/history", "lobby", "history"),
             ("/", "lobby", ""),
+            // The name is said again.
+            ("/agents/chat-agent/lobby/lobby", "lobby", "lobby"),
+            ("/agents/chat-agent/lobby/chat-agent/lobby/x", "lobby", "chat-agent/lobby/x"),
+            ("/agents/lobby/lobby/x", "lobby", "lobby/x"),
+            // It is the class's, and said again.
+            ("/agents/chat-agent/chat-agent", "chat-agent", ""),
+            ("/agents/chat-agent/chat-agent/chat-agent", "chat-agent", "chat-agent"),
+            ("/agents/chat-agent/chat-agent/chat-agent/x", "chat-agent", "chat-agent/x"),
+            ("/agents/chat-agent/chat-agent/x/chat-agent", "chat-agent", "x/chat-agent"),
+            // It is a segment of the prefix.
+            ("/lobby/chat-agent/lobby/x", "lobby", "x"),
+            ("/api/agents/chat-agent/agents/history", "agents", "history"),
+            ("/api/agents/chat-agent/api", "api", ""),
+            ("/a/b/c/chat-agent/c/x", "c", "x"),
+            ("/a/b/c/chat-agent/b/b", "b", "b"),
+            // So is the class.
+            ("/chat-agent/chat-agent/lobby/x", "lobby", "x"),
+            ("/api/chat-agent/chat-agent/lobby/x", "lobby", "x"),
+            ("/chat-agent/lobby/x", "lobby", "x"),
+            ("/chat-agent/chat-agent/chat-agent/x", "chat-agent", "x"),
+            // Of two that follow the class the first.
+            ("/api/chat-agent/chat-agent/chat-agent/x", "chat-agent", "chat-agent/x"),
+            // Names are compared as they were written.
+            ("/agents/chat-agent/a%2Fb/a%2fb/x", "a%2fb", "x"),
+            ("/agents/chat-agent/%6Cobby/x", "lobby", "agents/chat-agent/%6Cobby/x"),
+            ("/agents/chat-agent/%F0%9F%A6%80/%41", "%F0%9F%A6%80", "%41"),
+            ("/agents/chat-agent/..%2F/x", "..%2F", "x"),
+            // Slashes at either end and between.
+            ("agents/chat-agent/lobby", "lobby", ""),
+            ("/api//agents/chat-agent//agents//", "agents", ""),
+            ("//api/agents/chat-agent/agents//x//", "agents", "x"),
+            ("/lobby/", "lobby", "lobby"),
+            ("", "lobby", ""),
+            ("///", "lobby", ""),
+            ("/agents/chat-agent/lobby/x", "", "agents/chat-agent/lobby/x"),
+            ("", "", ""),
         ] {
-            assert_eq!(sub_path(path, "chat-agent", name), expected, "{path}");
+            assert_eq!(sub_path(path, "chat-agent", name), expected, "{path} {name}");
+        }
+    }
+
+    #[test]
+    fn whatever_the_prefix_the_sub_path_is_what_the_router_left_over() {
+        let bindings = bindings();
+        for prefix in ["agents", "api/agents", "a/b/c", "counter", "api/counter", "a/counter/d"] {
+            for name in ["agents", "api", "a", "b", "c", "my-agent", "%61", "a%2Fb"] {
+                for rest in
+                    ["", "/", "/x", "/x//y/", "/agents", "/api/agents", "/counter/a", "/a/counter/a", "/counter/counter"]
+                {
+                    let path = format!("/{prefix}/counter/{name}{rest}");
+                    assert_eq!(match_path(&path, prefix, &bindings, None), agent("Counter", name), "{path}");
+                    assert_eq!(sub_path(&path, "counter", name), rest.trim_matches('/'), "{path}");
+                }
+            }
         }
     }
 }
