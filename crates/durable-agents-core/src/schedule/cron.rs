@@ -49,6 +49,7 @@ struct Field {
     name: &'static str,
     min: u8,
     max: u8,
+    // Those of 1 and what follows.
     names: &'static [&'static str],
 }
 
@@ -62,7 +63,7 @@ const HOUR: Field = field("hour", 0, 23, &[]);
 const DAY: Field = field("day", 1, 31, &[]);
 const MONTH: Field =
     field("month", 1, 12, &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]);
-const WEEKDAY: Field = field("weekday", 0, 7, &["sun", "mon", "tue", "wed", "thu", "fri", "sat"]);
+const WEEKDAY: Field = field("weekday", 0, 7, &["mon", "tue", "wed", "thu", "fri", "sat", "sun"]);
 
 /// Names of whole texts.
 const NICKNAMES: [(&str, &str); 7] = [
@@ -200,7 +201,7 @@ impl Field {
                 return Ok(1 << value);
             }
         };
-        // 7 is Sunday as well: what starts with it starts the week.
+        // Sunday is 0 and 7, and by its name 7: what starts with it and ends with another day starts the week.
         let first = if self.max == 7 && first == 7 && last < 7 { 0 } else { first };
         if first > last {
             return Err(CronError::Backwards { field: self.name, element: element.to_owned() });
@@ -212,8 +213,7 @@ impl Field {
 
     fn parse_value(&self, text: &str, element: &str) -> Result<u8, CronError> {
         if let Some(index) = self.names.iter().position(|name| name.eq_ignore_ascii_case(text)) {
-            let first = if self.max == 7 { 0 } else { self.min };
-            return Ok(first.saturating_add(u8::try_from(index).unwrap_or(u8::MAX)));
+            return Ok(u8::try_from(index + 1).unwrap_or(u8::MAX));
         }
         let value = leading_number(text).ok_or_else(|| CronError::Element { field: self.name, element: element.to_owned() })?;
         u8::try_from(value).ok().filter(|value| (self.min..=self.max).contains(value)).ok_or(CronError::OutOfRange {

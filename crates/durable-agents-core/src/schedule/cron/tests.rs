@@ -80,6 +80,45 @@ fn c161_a_day_matches_either_way_if_both_are_restricted() {
 }
 
 #[test]
+fn c161_sunday_begins_a_range_and_ends_one() {
+    let sunday = at(2023, 11, 12, 0, 0, 0);
+    for (field, expected) in [
+        ("sun", &[0][..]),
+        ("mon-sun", &[0, 1, 2, 3, 4, 5, 6]),
+        ("1-7", &[0, 1, 2, 3, 4, 5, 6]),
+        ("0-sun", &[0, 1, 2, 3, 4, 5, 6]),
+        ("0-7", &[0, 1, 2, 3, 4, 5, 6]),
+        ("4-sun", &[0, 4, 5, 6]),
+        ("5-7", &[0, 5, 6]),
+        ("fri-7", &[0, 5, 6]),
+        ("FRI-Sun", &[0, 5, 6]),
+        ("sat-sun", &[0, 6]),
+        ("sun-sat", &[0, 1, 2, 3, 4, 5, 6]),
+        ("7-6", &[0, 1, 2, 3, 4, 5, 6]),
+        ("sun-2", &[0, 1, 2]),
+        ("7-tue", &[0, 1, 2]),
+        ("sun-0", &[0]),
+        ("7-0", &[0]),
+        // Sunday alone, not the week between two of them.
+        ("sun-sun", &[0]),
+        ("sun-7", &[0]),
+        ("7-sun", &[0]),
+        ("7-7", &[0]),
+        ("mon-sun/2", &[0, 1, 3, 5]),
+        ("sun-sat/2", &[0, 2, 4, 6]),
+        ("tue-sun/3", &[2, 5]),
+        ("wed-sun/4", &[0, 3]),
+        ("sun-7/2", &[0]),
+        ("sat-sun,wed", &[0, 3, 6]),
+    ] {
+        let cron = Cron::parse(&format!("0 0 * * {field}")).expect(field);
+        let days: Vec<u64> =
+            (0..7).filter(|day| cron.next_after(sunday + day * 86_400 - 1) == Ok(sunday + day * 86_400)).collect();
+        assert_eq!(days, expected, "{field}");
+    }
+}
+
+#[test]
 fn c161_what_is_no_cron_text_says_why() {
     for (text, message) in [
         ("", "Invalid cron expression: expected 5 or 6 elements."),
@@ -100,6 +139,7 @@ fn c161_what_is_no_cron_text_says_why() {
         ("mon * * * *", r#"Invalid cron expression: minute has "mon", which is not understood"#),
         ("30-10 * * * *", r#"Invalid cron expression: minute has a range that ends before it starts, "30-10""#),
         ("* * * * fri-mon", r#"Invalid cron expression: weekday has a range that ends before it starts, "fri-mon""#),
+        ("* * * * sat-0", r#"Invalid cron expression: weekday has a range that ends before it starts, "sat-0""#),
         ("0 0 30 2 *", "No valid next date was found."),
         ("0 0 31 4,6,9,11 *", "No valid next date was found."),
     ] {
