@@ -187,19 +187,14 @@ impl Field {
     }
 
     fn parse_element(&self, element: &str) -> Result<u64, CronError> {
-        let wrong = || CronError::Element { field: self.name, element: element.to_owned() };
-        let (range, step) = match element.split_once('/') {
-            Some((range, step)) => (range, Some(leading_number(step).filter(|step| *step > 0).ok_or_else(wrong)?)),
-            None => (element, None),
+        let Some((range, step)) = split_range(element) else {
+            return Ok(1 << self.parse_value(element, element)?);
         };
-        let (first, last) = match range.split_once('-') {
-            _ if range == "*" => (self.min, self.max),
+        let wrong = || CronError::Element { field: self.name, element: element.to_owned() };
+        let step = leading_number(step).filter(|step| *step > 0).ok_or_else(wrong)?;
+        let (first, last) = match range {
             Some((first, last)) => (self.parse_value(first, element)?, self.parse_value(last, element)?),
-            None => {
-                let value = self.parse_value(range, element)?;
-                // A step behind a single value means nothing.
-                return Ok(1 << value);
-            }
+            None => (self.min, self.max),
         };
         // Sunday is 0 and 7, and by its name 7: what starts with it and ends with another day starts the week.
         let first = if self.max == 7 && first == 7 && last < 7 { 0 } else { first };
@@ -207,7 +202,7 @@ impl Field {
             return Err(CronError::Backwards { field: self.name, element: element.to_owned() });
         }
         // A step longer than the field leaves its first value.
-        let step = usize::try_from(step.unwrap_or(1)).unwrap_or(usize::MAX);
+        let step = usize::try_from(step).unwrap_or(usize::MAX);
         Ok((first..=last).step_by(step).fold(0, |bits, value| bits | 1 << value))
     }
 
@@ -223,6 +218,22 @@ impl Field {
             max: self.max,
         })
     }
+}
+
+/// Both ends of a range, of which `*` has none, and its step. What is written in any other way is a single value, and a step behind
+/// that means nothing: as in the JavaScript SDK.
+fn split_range(element: &str) -> Option<(Option<(&str, &str)>, &str)> {
+    let consists_of = |text: &str, wanted: fn(&u8) -> bool| !text.is_empty() && text.bytes().all(|byte| wanted(&byte));
+    let (range, step) = element.split_once('/').unwrap_or((element, "1"));
+    if !consists_of(step, u8::is_ascii_digit) {
+        return None;
+    }
+    if range == "*" {
+        return Some((None, step));
+    }
+    let (first, last) = range.split_once('-')?;
+    let are_values = consists_of(first, u8::is_ascii_alphanumeric) && consists_of(last, u8::is_ascii_alphanumeric);
+    are_values.then_some((Some((first, last)), step))
 }
 
 /// The number that a text starts with. What follows it counts for nothing, as in the JavaScript SDK, whose texts are stored.
