@@ -269,7 +269,8 @@ impl AgentOptions {
         self
     }
 
-    /// How often the alarm goes off while a [keep-alive lease](crate::KeepAlive) is held. Default 30 s, at least 1 s.
+    /// How often the alarm goes off while a [keep-alive lease](crate::KeepAlive) is held. Default 30 s, at least 1 s. 70 s or more are
+    /// too long: the platform may have dropped the object by then.
     #[must_use]
     pub const fn keep_alive_interval(mut self, interval: Duration) -> Self {
         self.keep_alive_interval = interval;

@@ -189,7 +189,7 @@ impl Shell {
         self.arm_by_deadline(&self.background.queue_check, QUEUE_CHECK_MS)
     }
 
-    /// Has the alarm keep the object in memory.
+    /// Has the alarm be the event that keeps the object from being dropped.
     pub(crate) fn arm_for_lease(&self) -> Result<(), HostError> {
         self.arm_by_deadline(&self.background.lease_check, self.keep_alive_ms())
     }

@@ -1,4 +1,4 @@
-//! Leases that keep an object in memory for work that takes longer than its event.
+//! Leases that keep the platform from dropping an object while work goes on beside its events.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -8,10 +8,18 @@ use crate::context::Context;
 use crate::instance::Entity;
 use crate::task::TaskError;
 
-/// While it is held, the object's alarm goes off every [`keep_alive_interval`](crate::AgentOptions::keep_alive_interval), and the
-/// platform does not take the object for idle.
+/// Keeps the platform from dropping an object in which work goes on. Dropping it releases it.
 ///
-/// It lives in memory only: an object that is lost all the same, by a deploy or a crash, wakes without it. Dropping it releases it.
+/// The platform drops an object 70 to 140 s after its last event, even if something in it still waits for a timer or for an answer from
+/// outside. While a lease is held, the object's alarm goes off every
+/// [`keep_alive_interval`](crate::AgentOptions::keep_alive_interval), which is an event.
+///
+/// It does not keep an object in which nothing goes on: that hibernates 10 s after its last event, before the alarm goes off, and the
+/// lease is lost. So it belongs into the work that it is for, as [`Context::keep_alive_while`] has it. It lives in memory only, so
+/// that a deploy or a crash ends it too. The object wakes without it, at the latest by the alarm that was set last, which does nothing
+/// then.
+///
+/// Source: <https://developers.cloudflare.com/durable-objects/concepts/durable-object-lifecycle/>
 #[must_use = "dropped, it is released"]
 pub struct KeepAlive(Rc<dyn Entity>);
 
@@ -52,9 +60,10 @@ fn lease(entity: Rc<dyn Entity>) -> Result<KeepAlive, TaskError> {
 }
 
 impl<A: Agent> Context<A> {
-    /// Keeps the object in memory until the lease is released. Leases add up.
+    /// Keeps the platform from dropping the object while work goes on in it, until the lease is released; an object in which nothing
+    /// goes on hibernates all the same, and the lease is lost: see [`KeepAlive`]. Leases add up.
     ///
-    /// It costs what an object in memory costs, for as long as it is held.
+    /// An object in memory is on the bill, and each alarm is a request and a write.
     ///
     /// # Errors
     /// [`TaskError::Destroyed`], [`TaskError::Store`].
@@ -62,7 +71,7 @@ impl<A: Agent> Context<A> {
         lease(Rc::clone(&self.instance) as _)
     }
 
-    /// Keeps the object in memory while `work` runs, and returns what it returns.
+    /// Holds a [lease](KeepAlive) while `work` runs, and returns what it returns. A crash, a deploy or an eviction ends both.
     ///
     /// # Errors
     /// Those of [`keep_alive`](Self::keep_alive), before `work` begins.

@@ -1,4 +1,4 @@
-//! Leases that keep an agent in memory.
+//! Leases that keep an agent from being dropped while it works.
 
 use std::cell::RefCell;
 
