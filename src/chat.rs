@@ -475,9 +475,9 @@ impl Agent for ChatAgent {
         if cx.sub_path(&request) != "history" {
             return refusal(StatusCode::NOT_FOUND, "Not found");
         }
-        if request.method() != Method::GET {
+        if request.effective_method() != Method::GET {
             let answer = refusal(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")?;
-            return Ok(answer.with_header(header::ALLOW, HeaderValue::from_static("GET")));
+            return Ok(answer.with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD")));
         }
         if self.user_of(cx, &request).await == Err(Refusal::Unauthorized) {
             let answer = refusal(StatusCode::UNAUTHORIZED, "Unauthorized")?;

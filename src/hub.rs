@@ -329,10 +329,10 @@ impl Agent for HubAgent {
         let path = cx.sub_path(&request).to_owned();
         let (method, allowed, scope) = match &*path {
             "agent-status" | "chat-message" | "notification" => (Method::POST, "POST", PUBLISH),
-            "metrics" => (Method::GET, "GET", METRICS),
+            "metrics" => (Method::GET, "GET, HEAD", METRICS),
             _ => return refusal(StatusCode::NOT_FOUND, "Not found"),
         };
-        if *request.method() != method {
+        if *request.effective_method() != method {
             let answer = refusal(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")?;
             return Ok(answer.with_header(header::ALLOW, HeaderValue::from_static(allowed)));
         }

@@ -9,6 +9,7 @@
 //! | `POST …/upload`, a `multipart/form-data` with a file in field `file` | `{"filename","size"}`; 400 without one, 413 over [`MAX_UPLOAD_BYTES`] |
 //! | `GET …/uploads` | `{"uploads":[{"filename","size","uploadedAt","sha256"}]}`, newest first; `sha256` is `null` until the queue has come to it |
 //! | `GET …/rooms/:room` | `{"room","guests","users"}`: what the [`ChatRoom`] of that name says of itself; 503 if it cannot answer now |
+//! | `HEAD` where `GET` is | the same without the body |
 //! | another method | 405 with `Allow` |
 //! | another path | 404 |
 //! | `OPTIONS` on any path | 204 with the CORS headers |
@@ -105,18 +106,18 @@ impl Agent for RestAgent {
 
     async fn on_request(&self, cx: &Context<Self>, request: Request) -> Result<Response> {
         let path = cx.sub_path(&request).to_owned();
-        let answer = match (path.as_str(), request.method()) {
+        let answer = match (path.as_str(), request.effective_method()) {
             (_, &Method::OPTIONS) => preflight(),
             ("status", &Method::GET) => Response::json(&Status { status: "ok", connections: cx.connections().count() })?,
-            ("status", _) => wrong_method("GET, OPTIONS")?,
+            ("status", _) => wrong_method("GET, HEAD, OPTIONS")?,
             ("data", &Method::POST) => data(request).await?,
             ("upload", &Method::POST) => upload(cx, request).await?,
             ("data" | "upload", _) => wrong_method("POST, OPTIONS")?,
             ("uploads", &Method::GET) => Response::json(&Uploads { uploads: uploads::newest(cx)? })?,
-            ("uploads", _) => wrong_method("GET, OPTIONS")?,
+            ("uploads", _) => wrong_method("GET, HEAD, OPTIONS")?,
             (path, method) => match (path.strip_prefix("rooms/"), method) {
                 (Some(name), &Method::GET) => room(cx, name).await?,
-                (Some(_), _) => wrong_method("GET, OPTIONS")?,
+                (Some(_), _) => wrong_method("GET, HEAD, OPTIONS")?,
                 (None, _) => refusal(StatusCode::NOT_FOUND, "Not found")?,
             },
         };

@@ -434,8 +434,11 @@ pub(crate) fn other_paths_and_methods_are_refused(host: &MemoryHost) {
     ] {
         let answer = chat.request(Request::new(method.clone(), &chat.url(path), ""));
         assert_eq!(answer.status, status, "{method} {path}");
-        assert_eq!(answer.header("allow"), (status == 405).then_some("GET"), "{method} {path}");
+        assert_eq!(answer.header("allow"), (status == 405).then_some("GET, HEAD"), "{method} {path}");
     }
+    let [get, head] = [Method::GET, Method::HEAD].map(|method| chat.request(Request::new(method, &chat.url("/history"), "")));
+    assert_eq!(head.text(), "");
+    assert_eq!((head.status, head.headers), (get.status, get.headers));
     // An instance may have any name, that of a path or of its class too.
     for name in ["history", "chat-agent", "agents"] {
         let chat = host.agent::<ChatAgent>(name);

@@ -692,14 +692,19 @@ pub(crate) fn publishing_takes_a_token_with_its_scope(host: &MemoryHost) {
         (Method::GET, "notification", "dev:s:hub:publish", 405),
         (Method::PUT, "agent-status", "dev:s:hub:publish", 405),
         (Method::DELETE, "chat-message", "", 405),
+        (Method::HEAD, "notification", "dev:s:hub:publish", 405),
         (Method::POST, "metrics", "dev:s:hub:metrics", 405),
+        (Method::HEAD, "metrics", "dev:s:hub:metrics", 200),
+        (Method::HEAD, "metrics", "dev:s:hub:publish", 403),
+        (Method::HEAD, "metrics", "", 401),
         (Method::POST, "", "dev:s:hub:publish", 404),
         (Method::POST, "notifications", "dev:s:hub:publish", 404),
     ] {
         let answer = request_as(&hub, method.clone(), path, token, body);
         assert_eq!(answer.status, status, "{method} {path} {token}");
         assert_eq!(answer.headers.contains_key("www-authenticate"), status == 401);
-        assert_eq!(answer.headers.contains_key("allow"), status == 405);
+        let allowed = if path == "metrics" { "GET, HEAD" } else { "POST" };
+        assert_eq!(answer.header("allow"), (status == 405).then_some(allowed));
     }
 }
 

@@ -18,6 +18,7 @@ macro_rules! rest_scenarios {
             a_form_without_a_file_is_refused
             too_large_a_file_is_refused
             other_paths_and_methods_are_refused
+            head_is_get_without_the_body
             a_preflight_is_answered_on_every_path
             every_answer_may_be_read_by_pages_of_any_origin
             the_queue_takes_the_digest_of_an_upload
@@ -145,8 +146,8 @@ pub(crate) fn other_paths_and_methods_are_refused(host: &MemoryHost) {
         (Method::GET, "/other", None),
         (Method::GET, "/status/more", None),
         (Method::POST, "/other", None),
-        (Method::POST, "/status", Some("GET, OPTIONS")),
-        (Method::DELETE, "/status", Some("GET, OPTIONS")),
+        (Method::POST, "/status", Some("GET, HEAD, OPTIONS")),
+        (Method::DELETE, "/status", Some("GET, HEAD, OPTIONS")),
         (Method::GET, "/data", Some("POST, OPTIONS")),
         (Method::PUT, "/data", Some("POST, OPTIONS")),
         (Method::GET, "/upload", Some("POST, OPTIONS")),
@@ -156,6 +157,17 @@ pub(crate) fn other_paths_and_methods_are_refused(host: &MemoryHost) {
         let (status, error) = if allow.is_some() { (405, "Method not allowed") } else { (404, "Not found") };
         refused(&answer, status, error, &format!("{method} {path}"));
         assert_eq!(answer.header("allow"), allow, "{method} {path}");
+    }
+}
+
+pub(crate) fn head_is_get_without_the_body(host: &MemoryHost) {
+    host.bind::<ChatRoom>();
+    let rest = rest(host);
+    for (path, status) in [("/status", 200), ("/uploads", 200), ("/rooms/den", 200), ("/other", 404), ("/data", 405)] {
+        let [get, head] =
+            [Method::GET, Method::HEAD].map(|method| rest.request(Request::new(method, &rest.url(path), Body::Empty)));
+        assert_eq!((head.status.as_u16(), head.text()), (status, ""), "{path}");
+        assert_eq!((head.status, head.headers), (get.status, get.headers), "{path}");
     }
 }
 
@@ -247,5 +259,5 @@ pub(crate) fn a_room_that_cannot_be_is_not_found(host: &MemoryHost) {
         refused(&rest.get(path), 404, "Not found", path);
     }
     let answer = rest.post("/rooms/den", "text/plain", "");
-    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some("GET, OPTIONS")));
+    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
 }

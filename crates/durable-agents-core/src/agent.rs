@@ -91,7 +91,8 @@ pub trait Agent: Sized + 'static {
 
     /// An HTTP request that is no WebSocket upgrade. The default answers 404 `Not implemented`.
     ///
-    /// Sees the original method, URL, headers and body. Errors go to [`on_error`](Self::on_error), the client gets a plain 500.
+    /// Sees the original method, URL, headers and body; the answer to a `HEAD` goes out without its body, see
+    /// [`effective_method`](Request::effective_method). Errors go to [`on_error`](Self::on_error), the client gets a plain 500.
     async fn on_request(&self, cx: &Context<Self>, request: Request) -> Result<Response> {
         let _ = (cx, request);
         Ok(not_implemented())

@@ -296,6 +296,19 @@ impl Request {
         &self.parts.method
     }
 
+    /// The method that decides what to answer: `GET` for a `HEAD`, which asks for the same without the body, and the method itself for
+    /// any other.
+    ///
+    /// The body of an answer to a `HEAD` is dropped, so that an agent need not tell the two apart.
+    /// Source: <https://www.rfc-editor.org/rfc/rfc9110#section-9.3.2>
+    pub fn effective_method(&self) -> &Method {
+        if self.is_head() { &Method::GET } else { self.method() }
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        *self.method() == Method::HEAD
+    }
+
     /// The complete URL, as the client asked for it.
     pub fn url(&self) -> &Url {
         &self.parts.url

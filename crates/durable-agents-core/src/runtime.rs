@@ -16,7 +16,7 @@ use crate::eager::begin;
 use crate::error::{AttachmentError, CONNECT_FAILED, ConnectionError, Error, REQUEST_FAILED, Result, StateError, error};
 use crate::guard::{Hook, PanicError};
 use crate::host::{Host, HostError, Socket, Upgrade};
-use crate::http::{Request, Response, StatusCode};
+use crate::http::{Body, Request, Response, StatusCode};
 use crate::instance::{Entity, Instance, Plan, report};
 use crate::lifecycle::{Overflow, Waiting};
 use crate::link::{Link, Phase};
@@ -86,11 +86,12 @@ impl Runtime {
     // Not a part of what the first request runs through, all of which has to be compiled before its answer.
     #[inline(never)]
     fn ask(&self, request: Request) -> Result<Reply, LocalBoxFuture<'static, Reply>> {
+        let is_head = request.is_head();
         match begin(Rc::clone(&self.entity).on_request(request)) {
-            Ok(outcome) => Ok(self.reply(outcome)),
+            Ok(outcome) => Ok(self.reply(is_head, outcome)),
             Err(rest) => {
                 let runtime = self.clone();
-                Err(Box::pin(async move { runtime.reply(rest.await) }))
+                Err(Box::pin(async move { runtime.reply(is_head, rest.await) }))
             }
         }
     }
@@ -110,7 +111,8 @@ impl Runtime {
                 if self.pass(props, None).await.is_err() {
                     return Reply::Response(failed(REQUEST_FAILED));
                 }
-                self.reply(Rc::clone(&self.entity).on_request(request).await)
+                let is_head = request.is_head();
+                self.reply(is_head, Rc::clone(&self.entity).on_request(request).await)
             }),
         }
     }
@@ -225,11 +227,16 @@ impl Runtime {
         started
     }
 
-    fn reply(&self, outcome: Result<Response>) -> Reply {
-        Reply::Response(outcome.unwrap_or_else(|error| {
+    fn reply(&self, is_head: bool, outcome: Result<Response>) -> Reply {
+        let mut response = outcome.unwrap_or_else(|error| {
             self.report("on_request", None, error);
             failed(REQUEST_FAILED)
-        }))
+        });
+        if is_head {
+            // The platform would not send it, but it would read a stream to its end.
+            response.body = Body::Empty;
+        }
+        Reply::Response(response)
     }
 
     async fn open(&self, request: Request, props: Option<String>, upgrade: &dyn Upgrade) -> Reply {

@@ -10,7 +10,7 @@
 mod common;
 
 use common::{MCP, agent, identity, identity_before_state, note, notes, state, upgrade};
-use durable_agents_core::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use durable_agents_core::http::{Body, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use durable_agents_core::testing::{MemoryHost, Options};
 use durable_agents_core::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -28,6 +28,7 @@ agent!(Counter: Value, (), ();
         if request.path().ends_with("/increment") {
             cx.update_state(|state| state["count"] = (state["count"].as_i64().unwrap_or_default() + 1).into())?;
         }
+        let (method, is_endless) = (request.method().clone(), request.path().ends_with("/endless"));
         let echo = json!({
             "name": cx.name(),
             "method": request.method().as_str(),
@@ -37,7 +38,14 @@ agent!(Counter: Value, (), ();
             "state": *cx.state()?,
             "body": request.text().await?,
         });
-        Ok(Response::json(&echo)?.with_status(status).with_header(header::ETAG, HeaderValue::from_static("\"7\"")))
+        let mut answer = Response::json(&echo)?.with_status(status).with_header(header::ETAG, HeaderValue::from_static("\"7\""));
+        if method == Method::HEAD {
+            answer = answer.with_header(HeaderName::from_static("x-method"), HeaderValue::from_static("HEAD"));
+        }
+        if is_endless {
+            answer.body = Body::stream(futures::stream::repeat_with(|| Ok("more ".into())));
+        }
+        Ok(answer)
     }
 );
 
@@ -124,6 +132,27 @@ fn c13_method_headers_and_body_reach_the_handler() {
         assert_eq!(answer["method"], method.as_str());
         assert_eq!(answer["custom"], "kept");
         assert_eq!(answer["body"], body);
+    }
+}
+
+#[test]
+fn an_answer_to_head_goes_without_its_body() {
+    let host = world();
+    // What starts the agent, what finds it started, and what fails.
+    for (path, status) in [("", 200), ("", 200), ("/endless", 200), ("/teapot", 418), ("/fail", 500)] {
+        let request = Request::new(Method::HEAD, &format!("https://example.com/agents/counter/a{path}"), Body::Empty);
+        assert_eq!((request.method(), request.effective_method()), (&Method::HEAD, &Method::GET));
+        let answer = host.route(request, &Options::new()).expect("routed");
+        assert_eq!((answer.status.as_u16(), &*answer.body), (status, &b""[..]), "{path}");
+        let content_type = if status == 500 { "text/plain;charset=UTF-8" } else { "application/json" };
+        assert_eq!(
+            (answer.header("content-type"), answer.header("x-method")),
+            (Some(content_type), (status != 500).then_some("HEAD")),
+            "{path}"
+        );
+    }
+    for method in [Method::GET, Method::POST, Method::OPTIONS] {
+        assert_eq!(Request::new(method.clone(), "/", Body::Empty).effective_method(), method);
     }
 }
 

@@ -105,6 +105,14 @@ test("RestAgent: status, data, a file, and what it refuses", async () => {
   expect(preflight.headers.get("access-control-allow-origin")).toBe("*");
 });
 
+test("an answer to HEAD has the status and the headers of one to GET", async () => {
+  for (const path of [`/agents/rest-agent/${fresh()}/status`, `/agents/${fresh()}/history`]) {
+    const [get, head] = [await fetchWorker(path), await fetchWorker(path, { method: "HEAD" })];
+    expect([head.status, head.headers.get("content-type"), await head.text()]).toEqual([200, get.headers.get("content-type"), ""]);
+    await get.text();
+  }
+});
+
 test("RestAgent: the queue takes the digest of a file, also of one in several parts", async () => {
   const path = `/agents/rest-agent/${fresh()}`;
   const files = ["twelve bytes", "x".repeat(1024 * 1024 + 1), ""].map((content, index) => new File([content], `${index}.txt`));
