@@ -38,6 +38,7 @@ struct SessionGuide;
 async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
     match world::front::respond(&request, &env).await? {
         Some(response) => Ok(response),
-        None => Ok(Response::error("Not found", 404)?),
+        // With its content type, which `Response::error` leaves out.
+        None => Ok(Response::ok("Not found")?.with_status(404)),
     }
 }

@@ -166,4 +166,5 @@ test("WorldAgent: a world survives an eviction, and goes ten minutes after its u
 test("what is no agent's path is nobody's", async () => {
   const response = await fetchWorker("/nothing/here");
   expect([response.status, await response.text()]).toEqual([404, "Not found"]);
+  expect(response.headers.get("content-type")).toBe("text/plain; charset=utf-8");
 });
