@@ -28,7 +28,10 @@ pub async fn respond(request: &Request, env: &Env) -> Result<Option<Response>> {
 
 async fn connect(request: &Request, env: &Env, url: &Url) -> Result<Response> {
     if !request.headers().get("upgrade")?.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket")) {
-        return send(Refusal::new(Code::UpgradeRequired, "This address is for WebSockets").into());
+        let response = send(Refusal::new(Code::UpgradeRequired, "This address is for WebSockets").into())?;
+        // Said in a body too: a server of HTTP/1.1 that takes this header for its own leaves it out.
+        response.headers().set("upgrade", "websocket")?;
+        return Ok(response);
     }
     match url.query_param("user") {
         Some(id) if user::is_id(&id) => ask(request, env, &id).await,

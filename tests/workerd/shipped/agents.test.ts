@@ -168,3 +168,12 @@ test("what is no agent's path is nobody's", async () => {
   expect([response.status, await response.text()]).toEqual([404, "Not found"]);
   expect(response.headers.get("content-type")).toBe("text/plain; charset=utf-8");
 });
+
+test("a plain request to the address for WebSockets is told what to ask for", async () => {
+  const response = await fetchWorker("/ws");
+  expect([response.status, response.headers.get("upgrade")]).toEqual([426, "websocket"]);
+  expect([response.headers.get("content-type"), await response.json()]).toMatchObject([
+    "application/json",
+    { code: "upgrade_required" },
+  ]);
+});
