@@ -82,12 +82,12 @@ impl Events {
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "data" => {
-                if value.len() > MAX_BYTES.saturating_sub(self.event.data.len()) {
+                // The line feed is a byte of the data as well: without it, empty lines would add up to any size.
+                let feed = if std::mem::replace(&mut self.has_data, true) { "\n" } else { "" };
+                if feed.len() + value.len() > MAX_BYTES.saturating_sub(self.event.data.len()) {
                     return Err(TooLong);
                 }
-                if std::mem::replace(&mut self.has_data, true) {
-                    self.event.data.push('\n');
-                }
+                self.event.data.push_str(feed);
                 self.event.data.push_str(value);
             }
             "event" => value.clone_into(&mut self.event.kind),
@@ -148,5 +148,9 @@ mod tests {
         let line = format!("data: {}\n", "x".repeat(MAX_BYTES / 2 + 1));
         assert_eq!(events.push(line.as_bytes()), Ok(()));
         assert_eq!(events.push(line.as_bytes()), Err(TooLong));
+
+        let mut events = Events::default();
+        assert_eq!(events.push("data\n".repeat(MAX_BYTES + 1).as_bytes()), Ok(()));
+        assert_eq!(events.push(b"data\n"), Err(TooLong), "line feeds alone fill it");
     }
 }
