@@ -26,8 +26,8 @@
 //! and `status:update error`. What a model has said of a cancelled or failed answer is part of the conversation; a question that got
 //! no word of an answer is not.
 //!
-//! Sockets that have shown no life for two periods of [`HEARTBEAT`] are closed with 4008. The alarm for it runs only while somebody is
-//! connected.
+//! Once a period of [`HEARTBEAT`] the sockets that have shown no life for two are closed with 4008: 60 to 90 s after the last sign of it.
+//! The alarm for it runs only while somebody is connected.
 
 use std::rc::Rc;
 use std::time::Duration;
