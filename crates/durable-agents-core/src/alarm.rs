@@ -34,7 +34,7 @@ const MEMORY_REST_S: u64 = 10;
 /// Longest rest after a failure of the platform. The first is [`AGAIN_MS`], each next one twice as long.
 const MAX_REST_MS: u64 = 900_000;
 
-/// So many failures of the platform in a row, over three hours, are not the platform's any more: the job is given up.
+/// So many failures of the platform in a row, over two and a half hours, are not the platform's any more: the job is given up.
 pub(crate) const MAX_SETBACKS: u64 = 20;
 
 /// How often the alarm goes off at most for leases.

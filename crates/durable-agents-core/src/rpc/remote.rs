@@ -71,7 +71,7 @@ pub enum CallError {
     #[error("no answer within {} ms", .0.as_millis())]
     TimedOut(Duration),
     /// The agents that wait for each other, ending with the one that was called: it is still starting and waits for this very call,
-    /// or there are more than 16 of them. Nothing ran.
+    /// or more than 16 of them wait. Nothing ran.
     #[error("a cycle of calls: {0}")]
     Cycle(String),
     /// The answer is none, or does not fit the type that the caller expects.
