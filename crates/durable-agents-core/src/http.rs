@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::task::{self, Poll};
 
@@ -34,6 +35,7 @@ pub use url::Url;
 pub const MAX_COLLECTED_BYTES: usize = 32 * 1024 * 1024;
 
 // Names by which the framework knows headers itself: see `Headers`.
+const CONTENT_LENGTH: &str = "content-length";
 pub(crate) const CONTENT_TYPE: &str = "content-type";
 pub(crate) const UPGRADE: &str = "upgrade";
 
@@ -535,6 +537,18 @@ impl Response {
     fn of(content_type: &'static str, body: impl Into<Body>) -> Self {
         let headers = Headers::of(CONTENT_TYPE, HeaderValue::from_static(content_type));
         Self { headers, body: body.into(), ..Self::default() }
+    }
+
+    /// Makes an answer to a `HEAD` of one to a `GET`. The platform would not send the body either, but it reads a stream to its end, and
+    /// says nothing of the length of what comes from an object.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn leave_out_body(&mut self) {
+        if let Body::Bytes(bytes) = mem::take(&mut self.body)
+            && !self.headers.contains_key(CONTENT_LENGTH)
+        {
+            self.headers.put(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+        }
     }
 }
 

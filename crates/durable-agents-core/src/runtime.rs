@@ -16,7 +16,7 @@ use crate::eager::begin;
 use crate::error::{AttachmentError, CONNECT_FAILED, ConnectionError, Error, REQUEST_FAILED, Result, StateError, error};
 use crate::guard::{Hook, PanicError};
 use crate::host::{Host, HostError, Socket, Upgrade};
-use crate::http::{Body, Request, Response, StatusCode};
+use crate::http::{Request, Response, StatusCode};
 use crate::instance::{Entity, Instance, Plan, report};
 use crate::lifecycle::{Overflow, Waiting};
 use crate::link::{Link, Phase};
@@ -233,8 +233,7 @@ impl Runtime {
             failed(REQUEST_FAILED)
         });
         if is_head {
-            // The platform would not send it, but it would read a stream to its end.
-            response.body = Body::Empty;
+            response.leave_out_body();
         }
         Reply::Response(response)
     }

@@ -145,6 +145,11 @@ fn an_answer_to_head_goes_without_its_body() {
         let answer = host.route(request, &Options::new()).expect("routed");
         assert_eq!((answer.status.as_u16(), &*answer.body), (status, &b""[..]), "{path}");
         let content_type = if status == 500 { "text/plain;charset=UTF-8" } else { "application/json" };
+        let length = answer.header("content-length").map(|length| length.parse::<usize>().expect("a length"));
+        let request = Request::get(&format!("https://example.com/agents/counter/a{path}"));
+        let expected = (path != "/endless").then(|| host.route(request, &Options::new()).expect("routed").body.len());
+        // It names the method, which is a letter shorter.
+        assert_eq!(length, expected.map(|length| length + usize::from(status != 500)), "{path}");
         assert_eq!(
             (answer.header("content-type"), answer.header("x-method")),
             (Some(content_type), (status != 500).then_some("HEAD")),
