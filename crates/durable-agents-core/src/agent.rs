@@ -200,6 +200,9 @@ pub trait Agent: Sized + 'static {
     ///
     /// Not `async`, so that nothing comes between the check and the write. A client whose frame was refused gets
     /// `cf_agent_state_error`; server code gets [`StateError::Rejected`](crate::StateError::Rejected).
+    ///
+    /// The context has the state that `next` would replace. The [initial state](Self::initial_state) is validated too, and replaces none:
+    /// [`cx.try_state()`](Context::try_state) is `None` then, and [`cx.state()`](Context::state) an error.
     fn validate_state_change(&self, cx: &Context<Self>, next: &Self::State, source: &Source<Self>) -> Result<()> {
         let _ = (cx, next, source);
         Ok(())

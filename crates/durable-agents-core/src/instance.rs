@@ -194,16 +194,23 @@ impl<A: Agent> Instance<A> {
         }
         // Nobody to ask while the agent is being built.
         let Ok(agent) = self.agent() else { return Ok(None) };
-        let initial = guard_sync(|| Ok(agent.initial_state())).map_err(StateError::Rejected)?;
-        let Some(initial) = initial else {
-            self.state.replace(Cached::Absent);
-            return Ok(None);
-        };
-        self.commit_state(initial, Source::Server, None)?;
+        // The validation of the initial state may look at the state: there is none yet.
+        self.state.replace(Cached::Absent);
+        if let Err(refused) = self.commit_initial_state(&agent) {
+            self.state.replace(Cached::Unread);
+            return Err(refused);
+        }
         // Not simply `initial`: a change hook may have set another by now.
         match &*self.state.borrow() {
             Cached::Present(stored) => Ok(Some(stored.clone())),
             Cached::Absent | Cached::Unread => Ok(None),
+        }
+    }
+
+    fn commit_initial_state(self: &Rc<Self>, agent: &A) -> Result<(), StateError> {
+        match guard_sync(|| Ok(agent.initial_state())).map_err(StateError::Rejected)? {
+            Some(initial) => self.commit_state(initial, Source::Server, None),
+            None => Ok(()),
         }
     }
 

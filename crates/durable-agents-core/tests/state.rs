@@ -9,9 +9,10 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::time::Duration;
 
-use common::{MCP, REJECTED, agent, identity, identity_before_state, note, notes, state};
+use common::{CONNECT_FAILED, MCP, REJECTED, agent, identity, identity_before_state, note, notes, state};
 use durable_agents_core::http::{Request, Response};
 use durable_agents_core::rpc::{Callable, answer};
 use durable_agents_core::testing::{Client, MemoryHost, Object, for_every_eviction};
@@ -109,6 +110,26 @@ agent!(Bare: Value, (), ();
         Ok(())
     }
 );
+
+// Lets the state grow from none, one at a time.
+agent!(Stepwise: u32, (), ();
+    fn initial_state(&self) -> Option<u32> {
+        Some(FIRST.get())
+    }
+
+    fn validate_state_change(&self, cx: &Context<Self>, next: &u32, _: &Source<Self>) -> Result<()> {
+        let now = cx.try_state()?.as_deref().copied();
+        note(format!("{now:?} to {next}"));
+        if *next > now.map_or(0, |now| now + 1) {
+            bail!("too far");
+        }
+        Ok(())
+    }
+);
+
+thread_local! {
+    static FIRST: Cell<u32> = const { Cell::new(0) };
+}
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Address {
@@ -254,6 +275,37 @@ fn c105_a_set_that_validation_refuses_is_the_callers_error() {
     assert_eq!(client.call("get", &json!([])), Ok(json!({"count": 0})));
     client.expect_no_frame();
     other.expect_no_frame();
+}
+
+#[test]
+fn validation_may_look_at_the_state_and_finds_none_before_the_initial_one() {
+    let host = MemoryHost::new();
+    let object = host.agent::<Stepwise>("a");
+    notes();
+    let mut client = object.connect("");
+    assert_eq!(client.greeting()[1], state("0"));
+    client.set_state(&json!(1));
+    client.expect_no_frame();
+    client.set_state(&json!(3));
+    assert_eq!(client.texts(), [REJECTED]);
+    object.evict();
+    client.set_state(&json!(2));
+    client.expect_no_frame();
+    assert_eq!(notes(), ["None to 0", "Some(0) to 1", "Some(1) to 3", "Some(1) to 2"]);
+}
+
+#[test]
+fn an_initial_state_that_validation_refuses_is_asked_for_again_at_the_next_look() {
+    let host = MemoryHost::new();
+    let object = host.agent::<Stepwise>("a");
+    notes();
+    FIRST.set(7);
+    for _ in 0..2 {
+        assert_eq!(object.connect("").texts(), [CONNECT_FAILED]);
+    }
+    assert_eq!(notes(), ["None to 7", "None to 7"]);
+    FIRST.set(0);
+    assert_eq!(object.connect("").greeting()[1], state("0"));
 }
 
 #[test]
