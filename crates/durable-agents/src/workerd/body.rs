@@ -218,13 +218,22 @@ impl RequestSource for JsRequest {
         if !demand::FORM_DATA.is_noted() {
             return Box::pin(async { Err(BodyError::Form(String::new())) });
         }
-        // The platform reads a form into memory as a whole.
-        if self.length().and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > MAX_COLLECTED_BYTES) {
-            return Box::pin(async { Err(BodyError::TooLarge { limit: MAX_COLLECTED_BYTES }) });
+        let length = self.length().and_then(|length| length.parse().ok());
+        let too_large = BodyError::TooLarge { limit: MAX_COLLECTED_BYTES };
+        if length.is_some_and(|length: usize| length > MAX_COLLECTED_BYTES) {
+            return Box::pin(async { Err(too_large) });
         }
         self.taken = true;
-        let form = sys::form(&self.request);
-        Box::pin(async move { read_form(form).await.map_err(|exception| BodyError::Form(message_of(&exception))) })
+        // The platform reads a form into memory as a whole, however long it is.
+        #[allow(clippy::cast_precision_loss, reason = "32 MiB")]
+        let form = match length {
+            Some(_) => sys::form(&self.request),
+            None => sys::form_up_to(&self.request, MAX_COLLECTED_BYTES as f64),
+        };
+        Box::pin(async move {
+            let fields = read_form(form).await.map_err(|exception| BodyError::Form(message_of(&exception)))?;
+            fields.map(|fields| FormData { fields }).ok_or(too_large)
+        })
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -244,8 +253,13 @@ impl RequestSource for JsRequest {
     }
 }
 
-async fn read_form(form: Result<Promise, JsValue>) -> Result<FormData, JsValue> {
-    let mut parts = sys::elements(&JsFuture::from(form?).await?)?.into_iter();
+/// `None` if it is too large.
+async fn read_form(form: Result<Promise, JsValue>) -> Result<Option<Vec<(String, FormField)>>, JsValue> {
+    let form = JsFuture::from(form?).await?;
+    if form.is_undefined() {
+        return Ok(None);
+    }
+    let mut parts = sys::elements(&form)?.into_iter();
     let mut fields = Vec::new();
     while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
         let mut text = || parts.next().and_then(|part| part.as_string()).unwrap_or_default();
@@ -255,7 +269,7 @@ async fn read_form(form: Result<Promise, JsValue>) -> Result<FormData, JsValue> 
         };
         fields.push((name.as_string().unwrap_or_default(), field));
     }
-    Ok(FormData { fields })
+    Ok(Some(fields))
 }
 
 fn is_one_piece(content_length: Option<&str>) -> bool {

@@ -123,14 +123,27 @@ export function changed(request, removed, head) {
   return copy;
 }
 
-/** The fields of a form: of each its name and its text, or the bytes of its file, their name and their type. */
-export async function form(request) {
+/** The fields of a form, in a request or an answer: of each its name and its text, or the bytes of its file, their name and their type. */
+export async function form(message) {
   const all = [];
-  for (const [name, value] of await request.formData()) {
+  for (const [name, value] of await message.formData()) {
     if (typeof value === "string") all.push(name, value);
     else all.push(name, await value.arrayBuffer(), value.name, value.type);
   }
   return all;
+}
+
+/** The same of a request that does not say how long it is, or `undefined` if that is more than so many bytes. */
+export async function form_up_to(request, limit) {
+  const pieces = [];
+  let size = 0;
+  // What is left of the body when this returns is cancelled.
+  for await (const piece of request.body ?? []) {
+    size += piece.length;
+    if (size > limit) return undefined;
+    pieces.push(piece);
+  }
+  return form(new Response(new Blob(pieces), { headers: request.headers }));
 }
 
 /** The elements of an array: as a result, they reach Rust in one call. */

@@ -247,7 +247,10 @@ extern "C" {
     pub(crate) fn changed(request: &web_sys::Request, removed: &str, head: &str) -> Result<web_sys::Request, JsValue>;
 
     #[wasm_bindgen(catch)]
-    pub(crate) fn form(request: &web_sys::Request) -> Result<Promise, JsValue>;
+    pub(crate) fn form(message: &web_sys::Request) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    pub(crate) fn form_up_to(request: &web_sys::Request, limit: f64) -> Result<Promise, JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(crate) fn elements(array: &JsValue) -> Result<Vec<JsValue>, JsValue>;
