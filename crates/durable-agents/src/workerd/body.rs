@@ -27,6 +27,7 @@ use super::sys;
 const MAX_PIECE_BYTES: usize = 1024 * 1024;
 
 const CONTENT_LENGTH: &str = "content-length";
+const CONTENT_ENCODING: &str = "content-encoding";
 
 /// Longest body that is looked at for being text.
 const MAX_SHORT_BYTES: usize = 16 * 1024;
@@ -69,11 +70,12 @@ pub(super) fn request_to_js(mut request: Request) -> Result<web_sys::Request, Ho
 /// An answer of another object.
 pub(super) fn response_from_js(response: web_sys::Response) -> Response {
     let headers = headers_of(&response);
+    // The length is that of the body as it was sent, and the platform hands out what was compressed in there.
+    let is_compressed = headers.get(CONTENT_ENCODING).is_some();
+    let length = headers.get(CONTENT_LENGTH).filter(|_| !is_compressed).and_then(|value| value.to_str().ok());
     let body = match response.body() {
         None => Body::Empty,
-        Some(_) if is_one_piece(headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok())) => {
-            one_piece(response.array_buffer())
-        }
+        Some(_) if is_one_piece(length) => one_piece(response.array_buffer()),
         Some(stream) => pieces(stream),
     };
     Response { status: StatusCode::from_u16(response.status()).unwrap_or_default(), headers, body }
