@@ -48,6 +48,13 @@ test("C98: a close frame without a code is 1005 for the close hook, and is answe
   expect(await closes(name)).toEqual(['close a: 1005 "" clean true state null']);
 });
 
+test("C54: a connection that fails before its socket is accepted ends at once", async () => {
+  const peer = await connect(`/agents/faulty/${fresh()}?tags=error`);
+  expect(await peer.next()).toBe('{"error":"Internal error during connection setup"}');
+  // A socket that hibernates ends ten seconds after its close frame.
+  expect(await peer.closed(5_000)).toMatchObject({ code: 1011, reason: "Uncaught exception during session setup" });
+});
+
 test.for([1000, 1001, 1011, 3000, 4999])("C92, C93: a close frame with %i is answered the same", async (code) => {
   const name = fresh();
   const raw = await RawSocket.dial(url(`/agents/counter/${name}?_pk=a`));

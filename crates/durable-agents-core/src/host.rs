@@ -126,7 +126,8 @@ pub trait Upgrade {
     /// Accepts the server's end of the socket.
     ///
     /// `tags` are checked by the caller: at most ten, each 1–256 characters. With `hibernate`, events reach the runtime through
-    /// the object's own handlers; without, the adapter subscribes to them and the object stays in memory.
+    /// the object's own handlers; without, the adapter subscribes to them and the object stays in memory. It need not subscribe where
+    /// the agent hibernates: such a socket is there to be told why it is refused, and closed at once.
     ///
     /// # Errors
     /// Whatever the platform reports, for instance too many sockets. Nothing has been accepted then.

@@ -542,8 +542,8 @@ fn failed(text: &'static str) -> Response {
 
 /// Answers an upgrade that failed before its socket was accepted: the client is told on a socket that belongs to nobody.
 fn refuse(upgrade: &dyn Upgrade, error: &str) -> Reply {
-    // Without hibernation nobody would listen for the answer to the close frame, which is fine: nobody needs it.
-    match upgrade.accept(&[], true) {
+    // The platform ends a socket that hibernates ten seconds late if it was closed before the handshake was over.
+    match upgrade.accept(&[], false) {
         Ok(socket) => {
             abandon(&*socket, error);
             Reply::Switched

@@ -160,15 +160,18 @@ impl JsUpgrade {
 
     fn try_accept(&self, tags: &[String], hibernate: bool) -> Result<Rc<dyn Socket>, JsValue> {
         let state = &self.events.host.state;
-        let listen = self.events.listen.filter(|_| !hibernate);
-        let pair = match (listen, tags) {
-            (Some(_), _) => sys::WebSocketPair::new()?,
-            (None, [tag]) => sys::accept_tagged(state, tag)?,
-            (None, tags) => sys::accept(state, tags.iter().map(|tag| JsValue::from_str(tag)).collect())?,
+        let pair = match tags {
+            _ if !hibernate => sys::WebSocketPair::new()?,
+            [tag] => sys::accept_tagged(state, tag)?,
+            tags => sys::accept(state, tags.iter().map(|tag| JsValue::from_str(tag)).collect())?,
         };
         let mut server = Rc::new(JsSocket::new(sys::server_end(&pair)?));
-        if let Some(listen) = listen {
-            server = listen(&self.events, server)?;
+        if !hibernate {
+            match self.events.listen {
+                Some(listen) => server = listen(&self.events, server)?,
+                // A connection that is refused: there is nothing to hear.
+                None => server.socket.accept_here()?,
+            }
         }
         // A handshake is accepted once.
         let _ = self.accepted.set(pair);
