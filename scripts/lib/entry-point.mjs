@@ -76,6 +76,15 @@ const CATCH = "\nfunction __wbg_handle_catch(";
 const withCatch = (bindings) =>
   RECEIVES.test(bindings) ? changed(bindings, CATCH, CATCH.replace("function", "export function")) : bindings;
 
+const ABORTED = "__wbg_called_abort = true;\n";
+
+/** Tells the framework of a trap, as soon as the wasm has ended. */
+function withNewsOfTraps(bindings) {
+  const glue = glueIn(bindings);
+  if (!glue) return bindings;
+  return `import { trapped } from "${glue}";\n${changed(bindings, ABORTED, `${ABORTED}    trapped();\n`)}`;
+}
+
 /** Functions that do nothing but call a function of an imported module with what they are called with. */
 const DETOUR = /^( +\w+: )function\(([\w, ]*)\) \{\n +(?:const ret = )?(\w+)\(\2\);\n(?: +return ret;\n)? +\}/gm;
 
@@ -126,6 +135,7 @@ const CHANGES = [
   withInstance,
   withQuickGuard,
   withCatch,
+  withNewsOfTraps,
   withLongStrings,
   withDirectImports,
   withUnguardedObjects,

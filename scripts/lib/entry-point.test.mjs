@@ -54,6 +54,16 @@ test("the quick look finds a trapped instance, grown memory and a scheduled rest
   assert.equal(isLookedAt(memory, 2, false), true);
 });
 
+test("the framework is told of a trap before anybody else", () => {
+  const glue = "./snippets/durable-agents-0123456789abcdef/src/workerd/glue.js";
+  const hook = "function __wbg_call_abort_hook() {\n    __wbg_called_abort = true;\n    try {\n";
+  const text = exposed(`import { lend } from '${glue}';\n${GUARD}${MEMORY}${hook}`);
+  assert.ok(text.startsWith(`import { trapped } from "${glue}";\n`));
+  assert.match(text, /^ {4}__wbg_called_abort = true;\n {4}trapped\(\);\n {4}try \{$/m);
+  assert.throws(() => exposed(`import { lend } from '${glue}';\n${GUARD}${MEMORY}`), /there is no .*__wbg_called_abort/);
+  assert.doesNotMatch(exposed(GUARD + MEMORY + hook), /trapped/);
+});
+
 test("long strings are written at once", () => {
   const pass = "function passStringToWasm0(arg, malloc, realloc) {\n    if (realloc === undefined) {\n    }\n}\n";
   assert.match(exposed(GUARD + MEMORY + pass), /^ {4}if \(realloc === undefined \|\| arg\.length > 384\) \{$/m);

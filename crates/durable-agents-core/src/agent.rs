@@ -244,7 +244,8 @@ impl AgentOptions {
 
     /// Whether the object may leave memory while sockets stay open. Default `true`.
     ///
-    /// `false` keeps it in memory, and on the bill, for as long as a socket is open; an eviction then closes all of them.
+    /// `false` keeps it in memory, and on the bill, for as long as a socket is open; an eviction then closes all of them, and so does a trap
+    /// of the wasm, with 1011.
     #[must_use]
     pub const fn hibernate(mut self, hibernate: bool) -> Self {
         self.hibernate = hibernate;

@@ -8,8 +8,9 @@ use std::rc::Rc;
 use durable_agents_core::begin;
 use durable_agents_core::host::{HostError, HostFault, Target};
 use durable_agents_core::route::Binding;
+use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use js_sys::futures::future_to_promise;
+use js_sys::futures::spawn_local;
 use js_sys::{ArrayBuffer, Promise, Uint8Array};
 use wasm_bindgen::JsValue;
 
@@ -28,9 +29,37 @@ pub(super) fn message_of(exception: &JsValue) -> String {
 }
 
 /// A promise of what `work` comes to. For work that has begun and waits.
+///
+/// It is broken if the wasm traps before, which one of `js_sys` would not be.
 pub(super) fn promise(work: LocalBoxFuture<'static, Result<JsValue, JsValue>>) -> Promise {
     // What a panic could leave half done is behind the core's wall around hooks.
-    future_to_promise(AssertUnwindSafe(work))
+    let work = AssertUnwindSafe(work).catch_unwind();
+    let promised = Promised(glue::promise());
+    let promise = Clone::clone(&promised.0);
+    spawn_local(async move {
+        match work.await {
+            Ok(Ok(value)) => glue::keep(&promised.0, &value),
+            Ok(Err(exception)) => glue::break_off(&promised.0, &exception),
+            Err(_) => glue::break_off(&promised.0, &JsValue::from_str("a panic")),
+        }
+    });
+    promise
+}
+
+/// What JavaScript keeps in mind until this is dropped, so that it can go on if the wasm traps.
+pub(super) struct Promised(Promise);
+
+impl Promised {
+    /// See `watch` in `glue.js`.
+    pub(super) fn to_watch(socket: &sys::WebSocket) -> Self {
+        Self(glue::watch(socket))
+    }
+}
+
+impl Drop for Promised {
+    fn drop(&mut self) {
+        glue::forget(&self.0);
+    }
 }
 
 /// What a handler returns for `work`: a response if it does not wait, otherwise a promise of one.

@@ -65,6 +65,43 @@ export function prepare(goOn) {
   again = goOn;
 }
 
+/** What Rust has promised and not kept yet, each promise with what resolves and what rejects it. */
+const promised = new Map();
+
+/** A promise for Rust to keep; it is broken if the wasm traps. */
+export function promise() {
+  let ways;
+  const made = new Promise((resolve, reject) => (ways = { resolve, reject }));
+  promised.set(made, ways);
+  return made;
+}
+
+/** Keeps a promise, with a value. */
+export const keep = (made, value) => promised.get(made)?.resolve(value);
+
+/** Breaks it, with what was wrong. */
+export const break_off = (made, wrong) => promised.get(made)?.reject(wrong);
+
+/** Forgets it: it is kept or broken, or nobody is going to do either. */
+export const forget = (made) => void promised.delete(made);
+
+/** Closes a socket that the wasm listens to itself, if that traps: until the promise is forgotten. */
+export function watch(socket) {
+  const made = promise();
+  made.catch(() => socket.close(1011, "Internal error"));
+  return made;
+}
+
+/**
+ * Called when the wasm has trapped, which leaves nobody to go on with what has begun. Each promise is heard of where it was made, so that
+ * its socket may be touched there.
+ */
+export function trapped() {
+  again = undefined;
+  for (const { reject } of promised.values()) reject(new Error("the wasm has trapped"));
+  promised.clear();
+}
+
 /**
  * Sends `request` as it is to an object, and returns the platform's promise of the answer. The object's name is what stands from `start`
  * to `end` in the request's URL, which was taken last. If that is rejected, `again(error, spare, env, binding, name)` goes on, with a
@@ -82,7 +119,11 @@ export function hand_over(env, binding, start, end, request) {
   const name = message.slice(start, end);
   const stub = namespace.get(namespace.idFromName(name));
   const spare = spareOf(request);
-  return stub.fetch(request).catch((error) => again(error, spare, env, binding, name));
+  return stub.fetch(request).catch((error) => {
+    // The wasm has trapped since.
+    if (again === undefined) throw error;
+    return again(error, spare, env, binding, name);
+  });
 }
 
 function spareOf(request) {

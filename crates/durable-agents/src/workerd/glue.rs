@@ -6,7 +6,7 @@ use std::ops::{BitOr, Range};
 use durable_agents_core::host::Around;
 use durable_agents_core::http::{Method, Url};
 use durable_agents_core::{Data, Message};
-use js_sys::{ArrayBuffer, Uint8Array};
+use js_sys::{ArrayBuffer, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use worker::web_sys;
 
@@ -25,6 +25,16 @@ extern "C" {
 
     #[wasm_bindgen(catch)]
     pub(crate) fn prepare(again: &JsValue) -> Result<(), JsValue>;
+
+    pub(crate) fn promise() -> Promise;
+
+    pub(crate) fn keep(made: &Promise, value: &JsValue);
+
+    pub(crate) fn break_off(made: &Promise, wrong: &JsValue);
+
+    pub(crate) fn forget(made: &Promise);
+
+    pub(crate) fn watch(socket: &sys::WebSocket) -> Promise;
 
     #[wasm_bindgen(catch)]
     pub(crate) fn namespaces(env: &JsValue) -> Result<String, JsValue>;

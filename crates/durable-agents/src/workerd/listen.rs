@@ -8,6 +8,7 @@ use durable_agents_core::{Close, Rest, Runtime};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::closure::Closure;
 
+use super::convert::Promised;
 use super::host::WorkerHost;
 use super::socket::{self, JsSocket};
 use super::{convert, sys};
@@ -32,6 +33,8 @@ struct Listeners {
     number: u64,
     socket: Rc<JsSocket>,
     listeners: [(&'static str, Listener); 3],
+    // Where the wasm has trapped, nobody listens any more, and the socket is closed.
+    _watched: Promised,
 }
 
 impl Events {
@@ -59,7 +62,8 @@ impl Events {
         // Where the platform knows only array buffers, it does not know the property either.
         drop(socket.socket.set_binary_type("arraybuffer"));
         socket.socket.accept_here()?;
-        self.heard.borrow_mut().push(Listeners { number, socket: Rc::clone(&socket), listeners });
+        let watched = Promised::to_watch(&socket.socket);
+        self.heard.borrow_mut().push(Listeners { number, socket: Rc::clone(&socket), listeners, _watched: watched });
         Ok(socket)
     }
 
