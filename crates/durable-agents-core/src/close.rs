@@ -8,7 +8,7 @@ pub const MAX_REASON_BYTES: usize = 123;
 /// A connect failed.
 pub(crate) const SETUP_FAILED: (u16, &str) = (1011, "Uncaught exception during session setup");
 
-/// More arrived before the connect hook ended than anyone would wait for.
+/// More arrived before the connect hook or the start ended than anyone would wait for.
 pub(crate) const INBOX_FULL: (u16, &str) = (1013, "Too many messages before the connection was ready");
 
 /// The instance was destroyed.

@@ -1,4 +1,4 @@
-//! What must wait for what: events for the start, messages for their connection's connect hook.
+//! What must wait for what: events for the start, those of a connection for its connect hook as well.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -11,8 +11,8 @@ use crate::message::Message;
 /// A queue at a door: one enters at a time, in the order of arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    // Whoever is inside comes first.
-    queue: RefCell<Vec<(u64, Option<Waker>)>>,
+    // Whoever is inside comes first. Tickets ascend.
+    queue: RefCell<VecDeque<(u64, Option<Waker>)>>,
     next_ticket: Cell<u64>,
 }
 
@@ -27,21 +27,26 @@ impl Gate {
     pub(crate) fn enter(&self) -> Entering<'_> {
         let ticket = self.next_ticket.get();
         self.next_ticket.set(ticket.wrapping_add(1));
-        self.queue.borrow_mut().push((ticket, None));
+        self.queue.borrow_mut().push_back((ticket, None));
         Entering(Some(Turn { gate: self, ticket }))
     }
 
     /// Whether it is the turn of `ticket`; otherwise `waker` is told when it is.
     fn is_turn(&self, ticket: u64, waker: &Waker) -> bool {
         let mut queue = self.queue.borrow_mut();
-        if queue.first().is_some_and(|(first, _)| *first == ticket) {
+        if queue.front().is_some_and(|(first, _)| *first == ticket) {
             return true;
         }
-        if let Some((_, kept)) = queue.iter_mut().find(|(waiting, _)| *waiting == ticket) {
+        if let Some((_, kept)) = place_of(&queue, ticket).and_then(|place| queue.get_mut(place)) {
             *kept = Some(waker.clone());
         }
         false
     }
+}
+
+/// Where a ticket is in the queue, whose length must not count: all that wait look for theirs.
+fn place_of(queue: &VecDeque<(u64, Option<Waker>)>, ticket: u64) -> Option<usize> {
+    queue.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()
 }
 
 /// A place in the queue whose turn has not come.
@@ -70,10 +75,10 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let next = {
             let mut queue = self.gate.queue.borrow_mut();
-            if let Some(place) = queue.iter().position(|(ticket, _)| *ticket == self.ticket) {
+            if let Some(place) = place_of(&queue, self.ticket) {
                 queue.remove(place);
             }
-            queue.first_mut().and_then(|(_, waker)| waker.take())
+            queue.front_mut().and_then(|(_, waker)| waker.take())
         };
         if let Some(next) = next {
             next.wake();
@@ -81,20 +86,20 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Most events that wait for one connection's connect hook.
+/// Most events that wait on one connection for its connect hook or the start.
 pub(crate) const MAX_INBOX_EVENTS: usize = 1_024;
 
-/// Most bytes that wait for one connection's connect hook: the largest single message the platform delivers.
+/// Most bytes that wait so: the largest single message the platform delivers.
 pub(crate) const MAX_INBOX_BYTES: usize = 32 * 1024 * 1024;
 
-/// What a connection's connect hook has not let through yet.
+/// What a connection's connect hook, or the start, has not let through yet.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     events: VecDeque<Waiting>,
     size_bytes: usize,
 }
 
-/// One event of a connection that waits for its connect hook.
+/// One event of a connection that waits.
 #[derive(Debug)]
 pub(crate) enum Waiting {
     Message(Message),
@@ -130,8 +135,16 @@ impl Inbox {
         Ok(())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Waiting> {
         let event = self.events.pop_front()?;
+        if self.events.is_empty() {
+            // Nothing may ever wait on that connection again.
+            self.events = VecDeque::new();
+        }
         if let Waiting::Message(message) = &event {
             self.size_bytes = self.size_bytes.saturating_sub(message.len());
         }

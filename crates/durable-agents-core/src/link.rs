@@ -185,6 +185,11 @@ impl Link {
         matches!(self.phase.get(), Phase::Opening | Phase::Open) && !self.closed_here.get()
     }
 
+    /// Whether a message of it is still for the agent, which has not closed it: also one that came before the peer's end and had to wait.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.phase.get() != Phase::Gone && !self.closed_here.get()
+    }
+
     fn listed_socket(&self) -> Option<&Rc<dyn Socket>> {
         self.socket.get().filter(|_| self.is_listed())
     }

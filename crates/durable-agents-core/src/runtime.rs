@@ -122,18 +122,7 @@ impl Runtime {
     /// Handled here and now; what is returned is the rest of the work, if it has to wait. Most messages never do, and need no future.
     #[must_use = "the rest of the work is still to be done"]
     pub fn message(&self, socket: Rc<dyn Socket>, message: Message) -> Option<Rest> {
-        if self.is_open() {
-            return self.take(&socket, message);
-        }
-        let runtime = self.clone();
-        rest_of(async move {
-            // Started or not, a message waits its turn: those before it may still be at the gate.
-            if runtime.pass(None, None).await.is_ok()
-                && let Some(rest) = runtime.take(&socket, message)
-            {
-                rest.await;
-            }
-        })
+        self.hear(self.shell().resolve(&socket)?, message)
     }
 
     /// The same on the socket that was [given](Socket::set_key) that key.
@@ -141,12 +130,8 @@ impl Runtime {
     /// # Errors
     /// The message as it was: memory has no such socket, so that the adapter has to show it.
     pub fn message_by_key(&self, key: u64, message: Message) -> Result<Option<Rest>, Message> {
-        let Some(link) = self.shell().links.find(key) else { return Err(message) };
-        if self.is_open() {
-            return Ok(self.hear(link, message));
-        }
-        match link.socket() {
-            Some(socket) => Ok(self.message(Rc::clone(socket), message)),
+        match self.shell().links.find(key) {
+            Some(link) => Ok(self.hear(link, message)),
             None => Err(message),
         }
     }
@@ -312,7 +297,7 @@ impl Runtime {
         Ok(Some(wire::server::greeting(identity, state.as_deref())))
     }
 
-    /// Handles what came while the connect hook ran: each begins in order, none waits for the end of another.
+    /// Handles what waited for the connect hook or the start: each begins in order, none waits for the end of another.
     fn drain(&self, link: &Rc<Link>) {
         loop {
             let Some(event) = link.inbox.borrow_mut().pop() else { return };
@@ -353,14 +338,36 @@ impl Runtime {
             // From here on no list and no broadcast has it, whatever else runs before the hook.
             Phase::Planned | Phase::Open | Phase::Leaving => link.set_phase(Phase::Leaving),
         }
-        if self.is_open() {
-            return self.handle(link, event);
+        if self.is_open() { self.handle(link, event) } else { self.wait(link, event) }
+    }
+
+    /// Keeps an event until the agent has started and has begun with what came before on that connection.
+    // Not a part of what every message runs through.
+    #[cold]
+    #[inline(never)]
+    fn wait(&self, link: Rc<Link>, event: Waiting) -> Option<Rest> {
+        let is_first = link.inbox.borrow().is_empty();
+        self.keep(&link, event);
+        if !is_first || link.inbox.borrow().is_empty() {
+            return None;
         }
+        // One for all that wait on that connection: however many they are, it is one place at the gate.
         let runtime = self.clone();
         rest_of(async move {
-            if runtime.pass(None, None).await.is_err() {
-                runtime.bury(&link, event.as_close());
-            } else if let Some(rest) = runtime.handle(link, event) {
+            while runtime.pass(None, None).await.is_err() {
+                // The start was for the first of them, which has failed with it; the next one tries again.
+                let first = link.inbox.borrow_mut().pop();
+                if let Some(end @ (Waiting::Close(_) | Waiting::Error(_))) = first {
+                    runtime.bury(&link, end.as_close());
+                }
+                if link.inbox.borrow().is_empty() {
+                    return;
+                }
+            }
+            let first = link.inbox.borrow_mut().pop();
+            let rest = first.and_then(|event| runtime.handle(Rc::clone(&link), event));
+            runtime.drain(&link);
+            if let Some(rest) = rest {
                 rest.await;
             }
         })
@@ -404,16 +411,12 @@ impl Runtime {
         self.shell().links.remove(link);
     }
 
-    /// A message on a socket, once the agent has started.
-    fn take(&self, socket: &Rc<dyn Socket>, message: Message) -> Option<Rest> {
-        self.hear(self.shell().resolve(socket)?, message)
-    }
-
-    /// Handles a message if its connection is open by now, and keeps it if that is still opening.
+    /// Handles a message if its connection is open by now, and keeps it if that is still opening or the agent has not started.
     fn hear(&self, link: Rc<Link>, message: Message) -> Option<Rest> {
         match link.phase() {
+            Phase::Open if self.is_open() => return self.handle_message(link, message),
+            Phase::Open => return self.wait(link, Waiting::Message(message)),
             Phase::Opening => self.keep(&link, Waiting::Message(message)),
-            Phase::Open => return self.handle_message(link, message),
             Phase::Planned | Phase::Leaving | Phase::Gone => {}
         }
         None
@@ -421,7 +424,7 @@ impl Runtime {
 
     fn handle_message(&self, link: Rc<Link>, message: Message) -> Option<Rest> {
         // After the agent has closed it, what was still under way is not for the agent any more.
-        if !link.is_listed() {
+        if !link.is_heard() {
             return None;
         }
         match Rc::clone(&self.entity).should_handle_message(&link, &message) {

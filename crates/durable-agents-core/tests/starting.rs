@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use common::{CONNECT_FAILED, agent, note, notes, text};
 use durable_agents_core::http::{Request, Response, StatusCode};
-use durable_agents_core::testing::{MemoryHost, Pending};
-use durable_agents_core::{Connection, Context, Error, Message, Result, bail};
+use durable_agents_core::testing::{Client, MemoryHost, Object, Pending};
+use durable_agents_core::{Close, Connection, Context, Error, Message, Result, bail};
 
 thread_local! {
     static FAILURES: Cell<u32> = const { Cell::new(0) };
@@ -50,7 +50,16 @@ agent!(Slow: (), (), ();
 
     async fn on_message(&self, _: &Context<Self>, connection: &Connection<Self>, message: Message) -> Result<()> {
         note(text(&message));
-        connection.send(text(&message))?;
+        match message.as_text() {
+            Some("kick") => connection.close(4000, "kicked")?,
+            // One that has left need not be answered.
+            text => drop(connection.send(text.unwrap_or_default())),
+        }
+        Ok(())
+    }
+
+    async fn on_close(&self, _: &Context<Self>, _: &Connection<Self>, close: &Close) -> Result<()> {
+        note(format!("closed {}", close.code));
         Ok(())
     }
 
@@ -173,4 +182,92 @@ fn c56_a_close_that_meets_a_failed_start_is_answered_all_the_same() {
         assert_eq!(client.close_event().code, 4000);
         assert_eq!(object.sockets(), 0);
     });
+}
+
+/// An agent that has left memory, with a client that is still connected.
+fn asleep(host: &MemoryHost) -> (Object, Client) {
+    fail_starts(0);
+    let object = host.agent::<Slow>("a");
+    let client = object.dial("").start();
+    host.advance(Duration::from_millis(100));
+    object.evict();
+    notes();
+    (object, client)
+}
+
+#[test]
+fn what_a_client_sent_before_it_left_is_handled_before_its_end_though_the_start_comes_after() {
+    for (leave, code) in [
+        (Box::new(|client: &mut Client| client.close(4001, "bye")) as Box<dyn Fn(&mut Client)>, 4001),
+        (Box::new(|client: &mut Client| client.cut()), 1006),
+        (Box::new(|client: &mut Client| client.fail("broken")), 1006),
+    ] {
+        common::with_and_without_auto_reply(|host| {
+            let (object, mut client) = asleep(host);
+            client.send("save this");
+            client.send("and this");
+            leave(&mut client);
+            host.run_until_idle();
+            assert_eq!(notes(), ["start"]);
+            host.advance(Duration::from_millis(100));
+            assert_eq!(notes(), ["started", "save this", "and this", &format!("closed {code}")]);
+            assert_eq!(client.close_event().code, code);
+            assert_eq!(object.sockets(), 0);
+        });
+    }
+}
+
+#[test]
+fn what_came_behind_a_message_that_made_the_agent_close_is_not_for_the_agent() {
+    let host = MemoryHost::new();
+    let (_object, mut client) = asleep(&host);
+    client.send("kick");
+    client.send("too late");
+    host.advance(Duration::from_millis(100));
+    assert_eq!(client.close_event().code, 4000);
+    host.run_until_idle();
+    assert_eq!(notes(), ["start", "started", "kick", "closed 4000"]);
+}
+
+#[test]
+fn c56_of_what_waits_on_one_connection_a_failed_start_takes_the_first() {
+    let host = MemoryHost::new();
+    let (object, mut client) = asleep(&host);
+    fail_starts(2);
+    client.send("lost");
+    client.send("lost too");
+    client.send("kept");
+    client.close(4001, "bye");
+    host.advance(Duration::from_millis(300));
+    let failed = ["start", "error hook: true"];
+    assert_eq!(notes(), [&failed[..], &failed, &["start", "started", "kept", "closed 4001"]].concat());
+    assert_eq!(object.sockets(), 0);
+}
+
+#[test]
+fn what_waits_for_a_start_is_bounded_for_each_connection() {
+    let host = MemoryHost::new();
+    let (object, mut client) = asleep(&host);
+    for _ in 0..1_024 {
+        client.send("x");
+    }
+    host.advance(Duration::from_millis(100));
+    assert_eq!(notes().len(), 2 + 1_024);
+    assert!(client.is_open());
+
+    let mut bystander = object.connect("");
+    object.evict();
+    bystander.send("hello");
+    for _ in 0..=1_024 {
+        client.send("x");
+    }
+    client.send("one more");
+    notes();
+    host.advance(Duration::from_millis(100));
+    assert_eq!(notes(), ["start", "started", "hello", "closed 1013"]);
+    let close = client.close_event();
+    assert_eq!((close.code, close.reason.as_str()), (1013, "Too many messages before the connection was ready"));
+    let log = host.log();
+    assert!(log.len() == 1 && log[0].contains("Too many messages"), "{log:?}");
+    assert_eq!(bystander.texts(), ["hello"]);
 }
