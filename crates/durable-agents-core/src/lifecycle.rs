@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::agent::Close;
 use crate::message::Message;
+use crate::task::DESTROYED;
 
 /// A queue at a door: one enters at a time, in the order of arrival.
 #[derive(Debug, Default)]
@@ -84,6 +85,17 @@ impl Drop for Turn<'_> {
             next.wake();
         }
     }
+}
+
+/// Why an event does not reach the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Barred {
+    /// The start that it caused has failed, which has been reported.
+    #[error("the agent could not start")]
+    StartFailed,
+    /// It is for a fresh instance.
+    #[error("{}", DESTROYED)]
+    Destroyed,
 }
 
 /// Most events that wait on one connection for its connect hook or the start.

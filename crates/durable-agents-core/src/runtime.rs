@@ -18,7 +18,7 @@ use crate::guard::{Hook, PanicError};
 use crate::host::{Host, HostError, Socket, Upgrade};
 use crate::http::{Request, Response, StatusCode};
 use crate::instance::{Entity, Instance, Plan, report};
-use crate::lifecycle::{Overflow, Waiting};
+use crate::lifecycle::{Barred, Overflow, Waiting};
 use crate::link::{Link, Phase};
 use crate::message::Message;
 use crate::rpc::{CallError, Incoming, StreamError, Trace};
@@ -37,6 +37,9 @@ pub enum Reply {
     Response(Response),
     /// The upgrade was accepted: answer `101` with the client's end of the socket.
     Switched,
+    /// No answer, ever: the object's memory is about to go, and the request with it, untouched. Its sender hears of that from the
+    /// platform, and the router tries again, with a fresh instance; an answer from here would be the last word.
+    Never,
 }
 
 /// Work that has begun and waits.
@@ -105,14 +108,15 @@ impl Runtime {
         props: Option<String>,
     ) -> LocalBoxFuture<'static, Reply> {
         match (call, upgrade) {
-            (Some(call), _) => Box::pin(async move { Reply::Response(self.call_from_code(call, request, props).await) }),
+            (Some(call), _) => Box::pin(async move { self.call_from_code(call, request, props).await }),
             (None, Some(upgrade)) => Box::pin(async move { self.open(request, props, &*upgrade).await }),
             (None, None) => Box::pin(async move {
-                if self.pass(props, None).await.is_err() {
-                    return Reply::Response(failed(REQUEST_FAILED));
-                }
                 let is_head = request.is_head();
-                self.reply(is_head, Rc::clone(&self.entity).on_request(request).await)
+                match self.pass(props, None).await {
+                    Ok(()) => self.reply(is_head, Rc::clone(&self.entity).on_request(request).await),
+                    Err(Barred::StartFailed) => Reply::Response(failed(REQUEST_FAILED)),
+                    Err(Barred::Destroyed) => Reply::Never,
+                }
             }),
         }
     }
@@ -151,7 +155,7 @@ impl Runtime {
     /// The alarm has gone off. An error makes the platform repeat it.
     pub fn alarm(&self) -> LocalBoxFuture<'static, Result<()>> {
         let runtime = self.clone();
-        alarm::ring(Rc::clone(&self.entity), async move { runtime.pass(None, None).await })
+        alarm::ring(Rc::clone(&self.entity), async move { Ok(runtime.pass(None, None).await?) })
     }
 
     fn shell(&self) -> &Shell {
@@ -165,24 +169,23 @@ impl Runtime {
     }
 
     /// Lets one event through, after the start it may have to cause.
-    async fn pass(&self, props: Option<String>, trace: Option<&Rc<Trace>>) -> Result<()> {
+    async fn pass(&self, props: Option<String>, trace: Option<&Rc<Trace>>) -> Result<(), Barred> {
         if self.is_open() {
             return Ok(());
         }
         let shell = self.shell();
-        if shell.background.is_destroyed() {
-            // The object's memory is about to go, and the event with it, untouched: its sender hears of that from the platform, and
-            // the router tries again, with a fresh instance. An answer from here would be the last word.
-            return std::future::pending().await;
-        }
         let _turn = shell.gate.enter().await;
+        // Not before: the start that it waited for may have been the end of the agent.
+        if shell.background.is_destroyed() {
+            return Err(Barred::Destroyed);
+        }
         if shell.started.get() {
             return Ok(());
         }
         if let Err(error) = self.start(props, trace.cloned()).await {
             self.report("on_start", trace.map(|trace| &**trace), error);
             self.entity.discard();
-            return Err(error_of_start());
+            return Err(Barred::StartFailed);
         }
         shell.started.set(true);
         if shell.background.tables.has_jobs() {
@@ -229,8 +232,10 @@ impl Runtime {
             let refusal = Response::text("Unsupported transport: use cf-websocket");
             return Reply::Response(refusal.with_status(StatusCode::BAD_REQUEST));
         }
-        if self.pass(props, None).await.is_err() {
-            return refuse(upgrade, CONNECT_FAILED);
+        match self.pass(props, None).await {
+            Ok(()) => {}
+            Err(Barred::StartFailed) => return refuse(upgrade, CONNECT_FAILED),
+            Err(Barred::Destroyed) => return Reply::Never,
         }
         let shell = self.shell();
         let id = match request.url().query_param("_pk") {
@@ -355,7 +360,8 @@ impl Runtime {
         let runtime = self.clone();
         rest_of(async move {
             while runtime.pass(None, None).await.is_err() {
-                // The start was for the first of them, which has failed with it; the next one tries again.
+                // The start was for the first of them, which has failed with it; the next one tries again. After the end of the
+                // agent that is over at once for all of them.
                 let first = link.inbox.borrow_mut().pop();
                 if let Some(end @ (Waiting::Close(_) | Waiting::Error(_))) = first {
                     runtime.bury(&link, end.as_close());
@@ -533,10 +539,6 @@ fn is_internal(error: &Error) -> bool {
 /// Begins `work`, and returns what is left of it.
 fn rest_of(work: impl Future<Output = ()> + 'static) -> Option<Rest> {
     begin(Box::pin(work)).err()
-}
-
-fn error_of_start() -> Error {
-    error!("the agent could not start")
 }
 
 fn failed(text: &'static str) -> Response {

@@ -9,14 +9,16 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::time::Duration;
 
-use common::clerk::{SECOND, ask, clerk, leftovers, try_ask};
-use common::notes;
+use common::clerk::{SECOND, ask, at_start, clerk, leftovers, try_ask};
+use common::{agent, notes};
+use durable_agents_core::http::{Request, Response};
 use durable_agents_core::presence::Present;
 use durable_agents_core::resume::{ResumeLimits, ResumeLog};
 use durable_agents_core::testing::{CrashPoint, MemoryHost, Object};
-use durable_agents_core::{AgentOptions, Callback, Connection, Context};
+use durable_agents_core::{AgentOptions, Callback, Close, Connection, Context, Message, Reply, Result, Runtime};
 use serde_json::{Value, json};
 
 clerk!(Clerk, AgentOptions::new());
@@ -240,4 +242,83 @@ fn neither_presence_nor_a_log_of_frames_is_written_into_the_emptied_storage() {
     });
     host.run_until_idle();
     assert_eq!((leftovers(&object), object.is_running()), (0, false));
+}
+
+thread_local! {
+    static ALIVE: Cell<u32> = const { Cell::new(0) };
+}
+
+struct Mortal;
+
+impl Default for Mortal {
+    fn default() -> Self {
+        ALIVE.set(ALIVE.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Mortal {
+    fn drop(&mut self) {
+        ALIVE.set(ALIVE.get() - 1);
+    }
+}
+
+agent!(impl Mortal: (), (), ();
+    async fn on_request(&self, cx: &Context<Self>, request: Request) -> Result<Response> {
+        if request.path() == "/destroy" {
+            cx.destroy().await?;
+        }
+        Ok(Response::text("done"))
+    }
+);
+
+#[test]
+fn what_comes_after_the_end_keeps_nothing_of_the_agent_in_memory() {
+    let host = MemoryHost::new();
+    host.auto_reply_to_close(false);
+    let object = host.agent::<Clerk>("a");
+    let mut clients = [object.connect(""), object.connect("")];
+    let platform = ask(&object, |cx: Context<Clerk>| async move { Ok(cx.host_handle()) });
+    let runtime = Runtime::new::<Mortal>(platform.clone());
+    let fetch = |path: &str| runtime.fetch(Request::get(&format!("https://example.com{path}")), None);
+    assert!(matches!(fetch("/destroy"), Ok(Reply::Response(_))));
+    assert_eq!(ALIVE.get(), 1);
+    let sockets = platform.sockets(None).expect("there are sockets");
+    let close = Close { code: 4001, reason: "bye".to_owned(), was_clean: true };
+    // As the platform holds what has no answer: for good.
+    let requests = [fetch("/"), fetch("/")];
+    let rests =
+        [runtime.message(sockets[0].clone(), Message::Text("late".to_owned())), runtime.closed(sockets[1].clone(), close)];
+    assert!(requests.iter().all(|reply| !matches!(reply, Ok(Reply::Response(_)))));
+    host.run_until_idle();
+    assert!(!object.is_running());
+    drop(runtime);
+    assert_eq!(ALIVE.get(), 0);
+    drop((requests, rests));
+    let mut codes = clients.each_mut().map(|client| client.close_event().code);
+    codes.sort_unstable();
+    assert_eq!(codes, [1001, 4001], "each is told, and the end of one is answered");
+}
+
+#[test]
+fn what_waits_for_a_start_that_destroys_the_agent_is_for_the_next_one() {
+    let host = MemoryHost::new();
+    let object = host.agent::<Clerk>("a");
+    let is_first = Cell::new(true);
+    at_start(move |cx: Context<Clerk>| {
+        let ends = is_first.replace(false);
+        async move {
+            if ends {
+                cx.sleep(SECOND).await;
+                cx.destroy().await?;
+            }
+            Ok(())
+        }
+    });
+    let (first, second) = (object.begin(Request::get("/")), object.begin(Request::get("/")));
+    host.advance(SECOND);
+    assert_eq!(first.wait().text(), "done");
+    assert!(second.try_wait().is_err(), "its sender hears of it from the platform");
+    assert_eq!(object.get("").text(), "done");
+    assert_eq!(object.wakes(), 2);
 }

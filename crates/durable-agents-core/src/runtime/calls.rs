@@ -5,11 +5,12 @@ use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
 
-use super::{Rest, Runtime, is_internal, rest_of};
+use super::{Reply, Rest, Runtime, is_internal, rest_of};
 use crate::error::{Error, REQUEST_FAILED};
 use crate::host::{HostError, SocketError};
-use crate::http::{Request, Response};
+use crate::http::Request;
 use crate::instance::{Caller, Found, Method};
+use crate::lifecycle::Barred;
 use crate::link::Link;
 use crate::message::Message;
 use crate::rpc::{
@@ -144,23 +145,32 @@ impl Runtime {
         error.to_string()
     }
 
-    /// A call by another agent or by the worker.
-    pub(super) async fn call_from_code(&self, call: Option<Incoming>, request: Request, props: Option<String>) -> Response {
-        answer_to_code(self.outcome_for_code(call, request, props).await)
+    /// Answers a call by another agent or by the worker.
+    pub(super) async fn call_from_code(&self, call: Option<Incoming>, request: Request, props: Option<String>) -> Reply {
+        let outcome = match call {
+            Some(call) => self.outcome_for_code(call, request, props).await,
+            None => Some(Err((Kind::NoSuchMethod, OTHER_VERSION.to_owned()))),
+        };
+        outcome.map_or(Reply::Never, |outcome| Reply::Response(answer_to_code(outcome)))
     }
 
-    async fn outcome_for_code(&self, call: Option<Incoming>, request: Request, props: Option<String>) -> Outcome {
-        let Some(Incoming { method, trace }) = call else { return Err((Kind::NoSuchMethod, OTHER_VERSION.to_owned())) };
+    /// `None`: the agent is being destroyed.
+    async fn outcome_for_code(&self, call: Incoming, request: Request, props: Option<String>) -> Option<Outcome> {
+        let Incoming { method, trace } = call;
         let shell = self.shell();
         // Whoever waits at the end of the chain waits for a start that waits for this call.
         if !shell.started.get() && shell.learn_name() && trace.chain.contains(&shell.hop()) {
-            return Err((Kind::Cycle, trace.path(shell.class, shell.name())));
+            return Some(Err((Kind::Cycle, trace.path(shell.class, shell.name()))));
         }
-        self.pass(props, Some(&trace)).await.map_err(|_| internal())?;
-        match self.entity.find(&method) {
+        match self.pass(props, Some(&trace)).await {
+            Ok(()) => {}
+            Err(Barred::StartFailed) => return Some(Err(internal())),
+            Err(Barred::Destroyed) => return None,
+        }
+        Some(match self.entity.find(&method) {
             Found::Method(method) => (method.run_for_code)(self.clone(), method, trace, request).await,
             found => Err((Kind::NoSuchMethod, refusal(&found, &method))),
-        }
+        })
     }
 
     /// Runs a method for another agent or the worker.

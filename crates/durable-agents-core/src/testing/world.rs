@@ -522,6 +522,7 @@ impl World {
             let response = match answer {
                 Reply::Switched => Response::empty(StatusCode::SWITCHING_PROTOCOLS),
                 Reply::Response(response) => super::http::detach(&world, &owner, response),
+                Reply::Never => return pending().await,
             };
             owner.emit(move |world| {
                 if let Some(pipe) = pipe {

@@ -135,6 +135,9 @@ function spareOf(request) {
 /** An answer with the status and headers of another, which is the quickest way to tell `Response` about both; its body is a text. */
 export const respond_like = (template, at, length) => new Response(textAt(at, length), template);
 
+/** An answer that never comes. */
+export const never = () => new Promise(() => {});
+
 /** The answer to an accepted upgrade, given both ends of its socket. */
 export const switched = (pair) => new Response(null, { status: 101, webSocket: pair[0] });
 

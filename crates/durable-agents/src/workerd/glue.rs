@@ -52,6 +52,9 @@ extern "C" {
     pub(crate) fn switched(pair: &sys::WebSocketPair) -> Result<sys::Response, JsValue>;
 
     #[wasm_bindgen(catch)]
+    pub(crate) fn never() -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(catch)]
     pub(crate) fn query(sql: &sys::Sql, statement: &JsValue, params: Vec<JsValue>) -> Result<f64, JsValue>;
 
     #[wasm_bindgen(catch)]

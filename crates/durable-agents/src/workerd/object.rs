@@ -120,6 +120,8 @@ fn reply_to_js(events: &Events, reply: Reply, upgrade: Option<Rc<JsUpgrade>>) ->
         (Reply::Response(response), _) => body::response_to_js(response),
         (Reply::Switched, Some(upgrade)) => upgrade.switched(),
         (Reply::Switched, None) => Err(JsValue::from_str("there is no upgrade")),
+        // Of JavaScript's own making, so that nothing of the instance waits with it.
+        (Reply::Never, _) => return glue::never(),
     };
     response.or_else(|exception| instead_of_unfit(events, &exception)).map(JsValue::from)
 }
