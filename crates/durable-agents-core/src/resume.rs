@@ -25,6 +25,7 @@ use crate::http::{Request, Url};
 use crate::link::Phase;
 use crate::message::{Message, Payload};
 use crate::sql::SqlError;
+use crate::time::millis;
 use crate::wire;
 
 mod log;
@@ -32,6 +33,7 @@ mod span;
 
 pub use log::{Logged, Replay, ResumeLog, Since};
 
+use span::Interest;
 pub(crate) use span::Spans;
 
 /// How much of the past is kept for each key. A plain value, best a constant.
@@ -134,7 +136,7 @@ impl Resume {
         let Some(asked) = request.url().query_param(PARAM) else { return Ok(()) };
         let log = self.log(cx);
         let epoch = log.epoch()?;
-        log.note_interest()?;
+        log.note(Interest::Present)?;
         let replay = log.since(since(&asked, &epoch, log.newest_seq()?))?;
         let link = &connection.link;
         link.set_flags(Flags { resumes: true, ..link.flags() })?;
@@ -182,18 +184,22 @@ impl Resume {
         Ok(())
     }
 
-    /// Whether anybody may want the frame later: somebody resumes, or has done so within the age to which frames are kept.
+    /// Whether anybody may want the frame later: somebody resumes, or a frame has found nobody for the first time within the age to
+    /// which frames are kept. When the last one left is not known: a crash or a deployment ends connections without an event.
     fn is_wanted<A: Agent>(&self, cx: &Context<A>, log: &ResumeLog<'_>, somebody_resumes: bool) -> Result<bool, SqlError> {
-        let interest_ms = log.interest_ms()?;
-        let age = interest_ms.map(|interest_ms| Duration::from_millis(cx.now_ms().saturating_sub(interest_ms)));
-        match age {
+        match (log.interest()?, somebody_resumes) {
             // Somebody has cleared the log: a new epoch, of which those who come back will learn.
-            None if somebody_resumes => log.epoch().map(|_| true),
-            None => Ok(false),
-            // Not at every frame, because it is a write.
-            Some(age) if somebody_resumes && age > self.limits.max_age / 4 => log.note_interest().map(|()| true),
-            Some(age) if !somebody_resumes && age > self.limits.max_age => log.clear().map(|()| false),
-            Some(_) => Ok(true),
+            (Interest::Never, true) => log.epoch().map(|_| true),
+            (Interest::Never, false) => Ok(false),
+            (_, true) => log.note(Interest::Present).map(|()| true),
+            (Interest::Present, false) => log.note(Interest::AloneSince(cx.now_ms())).map(|()| true),
+            (Interest::AloneSince(since_ms), false) => {
+                let is_wanted = cx.now_ms().saturating_sub(since_ms) <= millis(self.limits.max_age);
+                if !is_wanted {
+                    log.clear()?;
+                }
+                Ok(is_wanted)
+            }
         }
     }
 }

@@ -222,10 +222,41 @@ fn a_log_that_nobody_wants_any_more_is_emptied_and_not_written() {
     host.advance(Duration::from_secs(45));
     say(&object, &["while it may come back"]);
     assert_eq!(rows(&object), 2);
-    host.advance(Duration::from_secs(16));
+    host.advance(Duration::from_secs(61));
     say(&object, &["for nobody"]);
     assert_eq!(object.sql("SELECT count(*) FROM cf_resume_log", ()).one::<u32>().expect("SQL"), 0);
     Resuming::connect(&object, &client.position(), false, 0, 0);
+}
+
+#[test]
+fn who_was_here_a_moment_ago_misses_nothing_however_long_nothing_was_said() {
+    for_every_eviction(|host| {
+        let object = host.agent::<News>("a");
+        let mut client = Resuming::connect(&object, "", true, 0, 0);
+        say(&object, &["1"]);
+        assert_eq!(client.texts(), ["1"]);
+        host.advance(Duration::from_secs(3_600));
+        client.client.cut();
+        say(&object, &["2"]);
+        assert_eq!(Resuming::connect(&object, &client.position(), true, 1, 0).texts(), ["2"]);
+    });
+}
+
+#[test]
+fn who_comes_back_within_the_age_of_frames_gets_all_of_that_age() {
+    for_every_eviction(|host| {
+        let object = host.agent::<News>("a");
+        let mut client = Resuming::connect(&object, "", true, 0, 0);
+        host.advance(Duration::from_secs(14));
+        say(&object, &["1"]);
+        assert_eq!(client.texts(), ["1"]);
+        client.client.cut();
+        host.advance(Duration::from_secs(5));
+        say(&object, &["2"]);
+        host.advance(Duration::from_secs(54));
+        say(&object, &["3"]);
+        assert_eq!(Resuming::connect(&object, &client.position(), true, 2, 0).texts(), ["2", "3"]);
+    });
 }
 
 #[test]

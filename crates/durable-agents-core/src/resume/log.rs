@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::ResumeLimits;
-use super::span::{Mark, Span};
+use super::span::{Interest, Mark, Span};
 use crate::agent::Agent;
 use crate::context::Context;
 use crate::host::SqlValue;
@@ -16,7 +16,8 @@ use crate::time::millis;
 
 // One row for each frame, written once and deleted once; as many as the limits of its log allow, and the newest, which carries
 // the numbering. `start_bytes` is what all earlier frames took together, so that the size of any part is a subtraction. Row 0 of a
-// log, if it is there, is no frame but holds the epoch, and when somebody was last interested.
+// log, if it is there, is no frame but holds the epoch, and in `at_ms` since when nobody resumes; 0 while somebody does. It is written
+// when that changes, as far as connects and frames notice.
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS cf_resume_log \
     (log TEXT NOT NULL, seq INTEGER NOT NULL, at_ms INTEGER NOT NULL, start_bytes INTEGER NOT NULL, frame, \
     PRIMARY KEY (log, seq)) WITHOUT ROWID";
@@ -204,7 +205,7 @@ impl<'a> ResumeLog<'a> {
         self.shell.spans.forget(&self.key);
         self.shell.spans.forget_interest(&self.key);
         self.read("DELETE FROM cf_resume_log WHERE log = ?", vec![self.key()])?;
-        self.shell.spans.keep_interest(&self.key, None);
+        self.shell.spans.keep_interest(&self.key, Interest::Never);
         Ok(())
     }
 
@@ -222,27 +223,35 @@ impl<'a> ResumeLog<'a> {
         self.shell.host.fill_random(&mut random);
         let epoch = format!("{:016x}", u64::from_be_bytes(random));
         self.shell.spans.forget_interest(&self.key);
-        self.insert(Mark { seq: 0, start_bytes: 0, at_ms: self.shell.host.now_ms() }, SqlValue::Text(epoch.clone()))?;
+        self.insert(Mark { seq: 0, start_bytes: 0, at_ms: 0 }, SqlValue::Text(epoch.clone()))?;
+        self.shell.spans.keep_interest(&self.key, Interest::Present);
         Ok(epoch)
     }
 
-    /// When somebody was last interested, as far as [`note_interest`](Self::note_interest) was told. `None`: there is no epoch.
-    pub(super) fn interest_ms(&self) -> Result<Option<u64>, SqlError> {
-        if let Some(known) = self.shell.spans.interest_ms(&self.key) {
+    /// Whether anybody wants what is in it, as far as [`note`](Self::note) was told.
+    pub(super) fn interest(&self) -> Result<Interest, SqlError> {
+        if let Some(known) = self.shell.spans.interest(&self.key) {
             return Ok(known);
         }
         let rows = self.read("SELECT at_ms FROM cf_resume_log WHERE log = ? AND seq = 0", vec![self.key()])?;
-        let interest_ms = rows.into_iter().next().and_then(|row| Cells::new(row).count());
-        self.shell.spans.keep_interest(&self.key, interest_ms);
-        Ok(interest_ms)
+        let interest = match rows.into_iter().next().and_then(|row| Cells::new(row).count()) {
+            None => Interest::Never,
+            Some(0) => Interest::Present,
+            Some(since_ms) => Interest::AloneSince(since_ms),
+        };
+        self.shell.spans.keep_interest(&self.key, interest);
+        Ok(interest)
     }
 
-    /// Notes that somebody is interested now; there is an epoch.
-    pub(super) fn note_interest(&self) -> Result<(), SqlError> {
-        let now_ms = self.shell.host.now_ms();
+    /// Notes whether anybody resumes, if that is news; there is an epoch.
+    pub(super) fn note(&self, interest: Interest) -> Result<(), SqlError> {
+        if self.interest()? == interest {
+            return Ok(());
+        }
+        let since_ms = if let Interest::AloneSince(since_ms) = interest { since_ms } else { 0 };
         self.shell.spans.forget_interest(&self.key);
-        self.run("UPDATE cf_resume_log SET at_ms = ? WHERE log = ? AND seq = 0", vec![now_ms.into(), self.key()])?;
-        self.shell.spans.keep_interest(&self.key, Some(now_ms));
+        self.run("UPDATE cf_resume_log SET at_ms = ? WHERE log = ? AND seq = 0", vec![since_ms.into(), self.key()])?;
+        self.shell.spans.keep_interest(&self.key, interest);
         Ok(())
     }
 

@@ -31,12 +31,22 @@ pub(super) struct Span {
     pub(super) end_bytes: u64,
 }
 
+/// Whether anybody wants what is in a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interest {
+    /// Nobody has asked yet, or not since it was cleared: there is no epoch.
+    Never,
+    /// Somebody resumes, or did when it was last looked.
+    Present,
+    /// Nobody does; a frame has found that first at this time, in Unix milliseconds.
+    AloneSince(u64),
+}
+
 /// What memory knows of one log; each may be unknown.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     span: Option<Span>,
-    /// When somebody was last interested, if anybody ever was.
-    interest_ms: Option<Option<u64>>,
+    interest: Option<Interest>,
 }
 
 /// A cache of the database, which knows something or does not: it is forgotten before anything is written, and kept again when all of
@@ -57,16 +67,16 @@ impl Spans {
         self.unlearn(log, |known| known.span = None);
     }
 
-    pub(super) fn interest_ms(&self, log: &str) -> Option<Option<u64>> {
-        self.known(log)?.interest_ms
+    pub(super) fn interest(&self, log: &str) -> Option<Interest> {
+        self.known(log)?.interest
     }
 
-    pub(super) fn keep_interest(&self, log: &str, interest_ms: Option<u64>) {
-        self.learn(log, |known| known.interest_ms = Some(interest_ms));
+    pub(super) fn keep_interest(&self, log: &str, interest: Interest) {
+        self.learn(log, |known| known.interest = Some(interest));
     }
 
     pub(super) fn forget_interest(&self, log: &str) {
-        self.unlearn(log, |known| known.interest_ms = None);
+        self.unlearn(log, |known| known.interest = None);
     }
 
     fn known(&self, log: &str) -> Option<Known> {
@@ -114,15 +124,15 @@ mod tests {
         }
         assert_eq!(spans.0.borrow().len(), MAX_SPANS);
         assert_eq!((spans.get("999"), spans.get("1000"), spans.get("1")), (Some(span(999)), None, None));
-        spans.keep_interest("999", Some(5));
-        spans.keep_interest("new", None);
+        spans.keep_interest("999", Interest::AloneSince(5));
+        spans.keep_interest("new", Interest::Never);
         assert_eq!(
-            (spans.0.borrow().len(), spans.interest_ms("999"), spans.interest_ms("new")),
-            (MAX_SPANS, Some(Some(5)), Some(None))
+            (spans.0.borrow().len(), spans.interest("999"), spans.interest("new")),
+            (MAX_SPANS, Some(Interest::AloneSince(5)), Some(Interest::Never))
         );
         spans.forget("999");
-        assert_eq!((spans.get("999"), spans.interest_ms("999")), (None, Some(Some(5))));
+        assert_eq!((spans.get("999"), spans.interest("999")), (None, Some(Interest::AloneSince(5))));
         spans.forget_all();
-        assert_eq!((spans.get("998"), spans.interest_ms("999")), (None, None));
+        assert_eq!((spans.get("998"), spans.interest("999")), (None, None));
     }
 }
