@@ -164,9 +164,11 @@ pub(crate) fn head_is_get_without_the_body(host: &MemoryHost) {
     host.bind::<ChatRoom>();
     let rest = rest(host);
     for (path, status) in [("/status", 200), ("/uploads", 200), ("/rooms/den", 200), ("/other", 404), ("/data", 405)] {
-        let [get, head] =
+        let [mut get, head] =
             [Method::GET, Method::HEAD].map(|method| rest.request(Request::new(method, &rest.url(path), Body::Empty)));
         assert_eq!((head.status.as_u16(), head.text()), (status, ""), "{path}");
+        // The platform says of a body how long it is.
+        get.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(get.body.len()));
         assert_eq!((head.status, head.headers), (get.status, get.headers), "{path}");
     }
 }
