@@ -19,8 +19,9 @@
 //! the newest [`MAX_KEPT_FRAMES`] of a session, at most [`MAX_KEPT_BYTES`] of them, for [`KEPT_FRAME_AGE`]. The id is all that is
 //! asked for: 128 random bits that only its client has been told.
 //!
-//! A session nobody has been connected to for [`SESSION_AGE_MS`] is forgotten. There are at most [`MAX_SESSIONS`]; who comes after them
-//! gets 1013, unless there is one that was never started and has nobody connected.
+//! A session nobody has been connected to for [`SESSION_AGE_MS`] is forgotten. There are at most [`MAX_SESSIONS`]: for who comes after
+//! them one is forgotten earlier that has nobody connected and nothing being answered, if it can be one in which nothing was said, and
+//! that which was left longest ago. Where there is none, the newcomer gets 1013.
 //!
 //! An answer goes on while nobody is connected, but not over a crash or deploy of the object: the session then is told `stream:error`
 //! and `status:update error`. What a model has said of a cancelled or failed answer is part of the conversation; a question that got

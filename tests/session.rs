@@ -7,7 +7,7 @@ use std::time::Duration;
 use agents_worker::session::{
     HEARTBEAT, KEPT_FRAME_AGE, MAX_EXCHANGES, MAX_HISTORY_BYTES, MAX_KEPT_BYTES, MAX_KEPT_FRAMES, MAX_SESSIONS, SESSION_AGE_MS,
 };
-use durable_agents::testing::{CrashPoint, MemoryHost, Object};
+use durable_agents::testing::{Client, CrashPoint, MemoryHost, Object};
 
 #[path = "support/chat_completions.rs"]
 mod chat_completions;
@@ -165,25 +165,68 @@ fn a_session_is_not_forgotten_while_its_answer_goes_on() {
     assert!(all_told(&mut client).last().is_some_and(|last| last.ends_with("status:update idle @m")));
 }
 
+/// Fills an instance that has room for so many more sessions with some whose clients stay, and counts those.
+fn fill(agent: &Object, room: usize) -> Vec<Client> {
+    (0..room).map(|_| join(agent).0).collect()
+}
+
+fn is_known(agent: &Object, id: &str) -> bool {
+    let known: Option<u8> = agent.sql("SELECT 1 FROM sessions WHERE id = ?", (id,)).optional().expect("SQL");
+    known.is_some()
+}
+
 #[test]
-fn a_full_instance_makes_room_only_by_sessions_that_nobody_has_used() {
+fn a_full_instance_makes_room_by_sessions_whose_clients_have_left() {
     let host = MemoryHost::new();
-    let agent = agent(&host);
-    let (mut used, used_id) = started(&agent);
-    used.close(1000, "");
-    let (mut unused, unused_id) = join(&agent);
-    unused.close(1000, "");
-    let mut clients: Vec<_> = (2..MAX_SESSIONS).map(|_| join(&agent).0).collect();
-    let (_late, _) = join(&agent);
-    assert_eq!(sessions(&agent), 1_000);
+    let (agent, upstream) = (agent(&host), Upstream::of(&host));
+    let leave = |mut client: Client| {
+        client.close(1000, "");
+        host.advance(Duration::from_millis(1));
+    };
+    let (mut talked, talked_id) = started(&agent);
+    converse(&host, &upstream, &mut talked, "hi", "hello");
+    leave(talked);
+    let (unused, unused_id) = join(&agent);
+    leave(unused);
+    let (idle, idle_id) = started(&agent);
+    leave(idle);
+    let (mut late_talked, late_talked_id) = started(&agent);
+    converse(&host, &upstream, &mut late_talked, "hi", "hello");
+    leave(late_talked);
+    let (mut busy, busy_id) = started(&agent);
+    ask(&mut busy, "hi", "m");
+    host.run_until_idle();
+    leave(busy);
+    let mut clients = fill(&agent, MAX_SESSIONS - 5);
+    let known = || [&unused_id, &idle_id, &talked_id, &late_talked_id, &busy_id].map(|id| is_known(&agent, id));
+    assert_eq!((sessions(&agent), known()), (1_000, [true; 5]));
+
+    for gone in 1..=4 {
+        clients.push(join(&agent).0);
+        let left = [1, 2, 3, 4, 5].map(|place| place > gone);
+        assert_eq!((sessions(&agent), known()), (1_000, left));
+    }
     let close = agent.connect("").close_event();
-    assert_eq!((close.code, close.reason.as_str()), (1013, "Too many sessions"));
+    assert_eq!((close.code, close.reason.as_str()), (1013, "Too many sessions"), "of the others none has left and is at rest");
     let close = agent.connect(&format!("?sessionId={unused_id}")).close_event();
     assert_eq!(close.code, 1013, "it is unknown now");
-    let (_used, resumed) = resume(&agent, &used_id, "");
-    assert_eq!(resumed, "session:resumed all of 1");
+    assert!(clients.iter_mut().all(|client| client.is_open()));
+    assert_eq!(resume(&agent, &busy_id, "").1, "session:resumed all of 2");
     clients[7].close(1000, "");
     join(&agent);
+}
+
+#[test]
+fn sessions_that_were_only_started_lock_nobody_out() {
+    let host = MemoryHost::new();
+    let agent = agent(&host);
+    for _ in 0..MAX_SESSIONS {
+        started(&agent).0.close(1000, "");
+    }
+    let (mut client, _) = started(&agent);
+    cancel(&mut client, "c");
+    assert_eq!(all_told(&mut client).len(), 2);
+    assert_eq!((sessions(&agent), kept(&agent).0), (1_000, 1_002), "what was kept of the other is gone with it");
 }
 
 #[test]

@@ -60,7 +60,7 @@ impl SessionAgent {
         Ok(())
     }
 
-    /// Whether there is room for another session, for which one that nobody has used may have to go.
+    /// Whether there is room for another session, for which one whose client has left may have to go.
     pub(super) fn make_room(&self, cx: &Context<Self>) -> Result<bool> {
         if Store(cx).count()? < MAX_SESSIONS {
             return Ok(true);
@@ -69,7 +69,7 @@ impl SessionAgent {
         if Store(cx).count()? < MAX_SESSIONS {
             return Ok(true);
         }
-        match Store(cx).id_unused()? {
+        match Store(cx).id_dispensable()? {
             Some(id) => Ok(Store(cx).remove(&id)?),
             None => Ok(false),
         }

@@ -84,10 +84,12 @@ impl<'a> Store<'a> {
         self.0.sql("SELECT id FROM sessions WHERE left_at_ms <= ?", (at_ms,)).all()
     }
 
-    /// The one that was left first, of those that were never started.
-    pub(super) fn id_unused(self) -> Result<Option<String>, SqlError> {
-        let unused = "SELECT id FROM sessions WHERE project_id IS NULL AND left_at_ms IS NOT NULL ORDER BY left_at_ms LIMIT 1";
-        self.0.sql(unused, ()).optional()
+    /// The one that can be missed most: nobody is connected to it and nothing of it is being answered. Those in which nothing was said
+    /// come first, and of them those that were left longest ago.
+    pub(super) fn id_dispensable(self) -> Result<Option<String>, SqlError> {
+        let dispensable = "SELECT id FROM sessions WHERE left_at_ms IS NOT NULL AND status NOT IN ('thinking', 'streaming')
+            ORDER BY EXISTS (SELECT 1 FROM session_history WHERE session = id), left_at_ms LIMIT 1";
+        self.0.sql(dispensable, ()).optional()
     }
 
     pub(super) fn add(self, id: &str) -> Result<(), SqlError> {
