@@ -29,7 +29,13 @@
 //! The user's id is header `X-User-ID`, else query `userId`, else `anonymous`: at most [`MAX_USER_ID_BYTES`] without control characters,
 //! or close code 1008. Where var `CHAT_REQUIRE_TOKEN` is `true`, a token is needed, as [`auth`] checks it, and its user is
 //! the user and the sender, whatever else the client says; without a good one a connect ends with 4001 and the history answers 401.
-//! Who comes after [`MAX_PARTICIPANTS`] others gets 1013, upon which the official client tries again later.
+//! Who comes after [`MAX_PARTICIPANTS`] others gets 1013, upon which the official client tries again later; so does a connection after
+//! [`MAX_CONNECTIONS`] others, or after [`MAX_CONNECTIONS_OF_USER`] others of a user whose token was checked. Any other user id is
+//! anybody's to take, so that a bound for it would let strangers keep its user out.
+//!
+//! A connection may send 1,000 messages at once and 20 more a second, calls included; what is over that is not handled:
+//! `{"type":"error","message":"Too many messages, try again later"}`, or for a call the same as its error. It may call `export` 10
+//! times at once and 5 times more a second.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -38,6 +44,7 @@ use durable_agents::MAX_STATE_BYTES;
 use durable_agents::host::Level;
 use durable_agents::http::{HeaderValue, Url, header};
 use durable_agents::json;
+use durable_agents::limits::{Limits, Rate, TokenBucket};
 use durable_agents::prelude::*;
 use durable_agents::sql::{MAX_SAFE_INTEGER, Query, SqlError};
 use serde::{Deserialize, Serialize};
@@ -52,6 +59,23 @@ pub const MAX_BYTES_IN_STATE: usize = 256 * 1024;
 
 /// Most messages that one call of `export` sends.
 pub const MAX_EXPORT: usize = 500;
+
+/// Bytes of texts and senders after which a call of `export` sends no further list.
+pub const MAX_EXPORT_BYTES: usize = 512 * 1024;
+
+// Everybody gets the state at every message, so what one connection says is paid for by all. No strikes: whoever is too fast is told,
+// and stays. A message that is too long has an answer of its own, so that the bounds of bytes leave room for the largest there is.
+const LIMITS: Limits = Limits::new()
+    .messages(Rate::per_second(1_000, 20))
+    .bytes(Rate::per_second(64 * 1024 * 1024, 1024 * 1024))
+    .max_message_bytes(usize::MAX)
+    .strikes(0);
+
+// A call of some bytes has hundreds of KiB sent, which wait in memory for a client that does not read. Who exports a long conversation
+// gets 2,500 messages of it a second.
+const EXPORTS: Rate = Rate::per_second(10, 5);
+
+const TOO_MANY: &str = "Too many messages, try again later";
 
 /// Messages in the table. Older ones are deleted.
 pub const MAX_IN_TABLE: u64 = 100_000;
@@ -70,6 +94,12 @@ pub const MAX_MESSAGE_BYTES: usize = 8 * 1024;
 
 /// Most users who are here at once.
 pub const MAX_PARTICIPANTS: usize = 1_000;
+
+/// Most connections at once. More than participants: users have several devices, and a reconnect overlaps.
+pub const MAX_CONNECTIONS: usize = 1_250;
+
+/// Most connections of one user at once, where a token says who the user is.
+pub const MAX_CONNECTIONS_OF_USER: usize = 32;
 
 /// Longest user id, in bytes of UTF-8.
 pub const MAX_USER_ID_BYTES: usize = auth::MAX_USER_ID_BYTES;
@@ -147,6 +177,13 @@ pub struct ChatUser {
     /// Whether the token has [`ADMIN_SCOPE`].
     #[serde(default)]
     pub admin: bool,
+    /// What is left of the exports that it may call.
+    #[serde(default, skip_serializing_if = "is_full")]
+    pub exports: TokenBucket,
+}
+
+fn is_full(bucket: &TokenBucket) -> bool {
+    *bucket == TokenBucket::new()
 }
 
 /// What a client says.
@@ -188,7 +225,7 @@ impl ChatAgent {
         if requires_token(cx) {
             let user = auth::authenticate(cx, request).await.map_err(|_| Refusal::Unauthorized)?;
             let admin = user.scopes.iter().any(|scope| scope == ADMIN_SCOPE);
-            return Ok(ChatUser { user_id: user.id, verified: true, admin });
+            return Ok(ChatUser { user_id: user.id, verified: true, admin, exports: TokenBucket::new() });
         }
         let given = |id: &String| !id.is_empty();
         let from_query = || request.url().query_param("userId").map(|id| id.into_owned()).filter(given);
@@ -197,7 +234,7 @@ impl ChatAgent {
         if user_id.len() > MAX_USER_ID_BYTES || user_id.contains(char::is_control) {
             return Err(Refusal::UserId);
         }
-        Ok(ChatUser { user_id, verified: false, admin: false })
+        Ok(ChatUser { user_id, verified: false, admin: false, exports: TokenBucket::new() })
     }
 
     /// Makes the participants what the open connections say: after a crash nobody has told us who left.
@@ -299,7 +336,8 @@ impl ChatAgent {
         Ok(message)
     }
 
-    /// Up to [`MAX_EXPORT`] messages from place `after` on, oldest first, in lists. Ends with where to go on from, or `null`.
+    /// Up to [`MAX_EXPORT`] messages from place `after` on, oldest first, in lists; fewer where they are long. Ends with where to go on
+    /// from, or `null`.
     #[callable(streaming)]
     async fn export(
         &self,
@@ -307,7 +345,11 @@ impl ChatAgent {
         stream: Stream<Vec<ChatMessage>, Option<u64>>,
         after: Option<u64>,
     ) -> Result<()> {
+        if let Some(connection) = cx.caller() {
+            take_export(cx, &connection)?;
+        }
         let mut after = after.unwrap_or_default().min(MAX_SAFE_INTEGER.unsigned_abs());
+        let mut room_bytes = MAX_EXPORT_BYTES;
         // What is sent waits in memory for a slow client, so there is an end to it.
         for _ in 0..MAX_EXPORT / MAX_PAGE {
             let page = "SELECT seq, id, text, sender, timestamp FROM chat_history WHERE seq > ? ORDER BY seq LIMIT ?";
@@ -319,7 +361,12 @@ impl ChatAgent {
                 return Ok(());
             };
             after = last.seq;
+            let size_bytes: usize = page.iter().map(|Placed { message, .. }| message.text.len() + message.sender.len()).sum();
+            room_bytes = room_bytes.saturating_sub(size_bytes);
             stream.send(page.into_iter().map(|placed| placed.message).collect::<Vec<_>>())?;
+            if room_bytes == 0 {
+                break;
+            }
         }
         stream.end(Some(after))?;
         Ok(())
@@ -396,6 +443,15 @@ impl Agent for ChatAgent {
         Ok(connection.state()?.is_some() && request.url().query_param("protocol").as_deref() != Some("false"))
     }
 
+    fn should_handle_message(&self, _: &Context<Self>, connection: &Connection<Self>, message: &Message) -> Result<bool> {
+        if connection.admit(&LIMITS, message)?.is_none() {
+            return Ok(true);
+        }
+        // One that has gone meanwhile need not be told.
+        let _ = connection.send(too_many_messages(message)?);
+        Ok(false)
+    }
+
     async fn on_connect(&self, cx: &Context<Self>, connection: &Connection<Self>, request: &Request) -> Result<()> {
         let Some(user) = connection.state()? else {
             match self.user_of(cx, request).await {
@@ -407,6 +463,14 @@ impl Agent for ChatAgent {
             }
             return Ok(());
         };
+        if cx.connections().count() > MAX_CONNECTIONS {
+            connection.close(1013, "The chat is full")?;
+            return Ok(());
+        }
+        if user.verified && connections_of(cx, &user.user_id).count() > MAX_CONNECTIONS_OF_USER {
+            connection.close(1013, "Too many connections")?;
+            return Ok(());
+        }
         let chat = cx.state()?;
         if !chat.participants.contains(&user.user_id) {
             if chat.participants.len() >= MAX_PARTICIPANTS {
@@ -440,11 +504,8 @@ impl Agent for ChatAgent {
 
     async fn on_close(&self, cx: &Context<Self>, connection: &Connection<Self>, _: &Close) -> Result<()> {
         let Some(user) = connection.state()? else { return Ok(()) };
-        for other in cx.connections_tagged(&user.user_id) {
-            // An id is a tag as well, and a client may choose one that is a user's.
-            if other.state().is_ok_and(|state| state.is_some_and(|other| other.user_id == user.user_id)) {
-                return Ok(());
-            }
+        if connections_of(cx, &user.user_id).next().is_some() {
+            return Ok(());
         }
         if cx.state()?.participants.contains(&user.user_id) {
             cx.update_state(|chat| chat.participants.retain(|id| *id != user.user_id))?;
@@ -497,6 +558,34 @@ fn sender_of(user: &ChatUser, sender: Option<String>) -> String {
 
 fn requires_token(cx: &Context<ChatAgent>) -> bool {
     cx.var("CHAT_REQUIRE_TOKEN").as_deref() == Some("true")
+}
+
+/// The open connections of a user.
+fn connections_of(cx: &Context<ChatAgent>, user_id: &str) -> impl Iterator<Item = Connection<ChatAgent>> {
+    // An id is a tag as well, and a client may choose one that is a user's.
+    cx.connections_tagged(user_id)
+        .filter(move |other| other.state().is_ok_and(|state| state.is_some_and(|other| other.user_id == user_id)))
+}
+
+/// What a client is told of a message that is one too many.
+#[cold]
+fn too_many_messages(message: &Message) -> Result<String> {
+    let [kind, id] = message.as_text().and_then(|text| json::fields(text, ["type", "id"])).unwrap_or_default();
+    match id.filter(|id| kind == Some(r#""rpc""#) && json::text_of(id).is_some()) {
+        // Who calls waits for an answer to that call, and to no other.
+        Some(id) => Ok(format!(r#"{{"type":"rpc","id":{id},"success":false,"error":"{TOO_MANY}"}}"#)),
+        None => Ok(serde_json::to_string(&Frame::Error { message: TOO_MANY })?),
+    }
+}
+
+/// Counts an export of a connection.
+fn take_export(cx: &Context<ChatAgent>, connection: &Connection<ChatAgent>) -> Result<()> {
+    let Some(user) = connection.state()? else { bail!("Unauthorized") };
+    let mut user = ChatUser::clone(&user);
+    if !user.exports.take(EXPORTS, 1, cx.now_ms()) {
+        bail!("Too many exports, try again later");
+    }
+    Ok(connection.set_state(user)?)
 }
 
 fn last_seq(cx: &Context<ChatAgent>) -> Result<u64, SqlError> {

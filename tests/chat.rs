@@ -2,7 +2,11 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
-use agents_worker::chat::{ChatAgent, MAX_EXPORT, MAX_IN_STATE, MAX_IN_TABLE, MAX_PARTICIPANTS};
+use std::time::Duration;
+
+use agents_worker::chat::{
+    ChatAgent, MAX_CONNECTIONS, MAX_CONNECTIONS_OF_USER, MAX_EXPORT, MAX_IN_STATE, MAX_IN_TABLE, MAX_PARTICIPANTS,
+};
 use durable_agents::http::{Request, StatusCode};
 use durable_agents::testing::{CrashPoint, MemoryHost, Object, Options};
 use serde_json::{Value, json};
@@ -128,6 +132,101 @@ fn a_full_chat_lets_in_those_who_are_here_already() {
 
     clients[8].close(1000, "");
     assert!(chat.connect("?protocol=false&userId=late").is_open());
+}
+
+#[test]
+fn a_chat_has_an_end_to_its_connections() {
+    let host = MemoryHost::new();
+    let chat = host.agent::<ChatAgent>("lobby");
+    let mut clients: Vec<_> = (0..MAX_CONNECTIONS).map(|_| chat.connect("?protocol=false")).collect();
+    for query in ["?protocol=false", "?protocol=false&userId=late"] {
+        let mut late = chat.connect(query);
+        let close = late.close_event();
+        assert_eq!((close.code, close.reason.as_str()), (1013, "The chat is full"));
+        late.expect_no_frame();
+    }
+    assert_eq!(state(&chat)["participants"], json!(["anonymous"]));
+    assert!(clients.iter_mut().all(|client| client.is_open()));
+    clients[8].close(1000, "");
+    assert!(chat.connect("?protocol=false&userId=late").is_open());
+}
+
+#[test]
+fn a_user_by_token_has_an_end_to_its_connections_and_takes_nobodys() {
+    let host = MemoryHost::new();
+    host.set_var("DEV_TOKENS", "true");
+    let chat = host.agent::<ChatAgent>("lobby");
+    let join = |query: &str| chat.connect(&format!("?protocol=false&{query}"));
+    let strangers: Vec<_> = (0..=MAX_CONNECTIONS_OF_USER).map(|_| join("userId=ada")).collect();
+    assert!(strangers.into_iter().all(|mut stranger| stranger.is_open()), "it is anybody's name");
+
+    host.set_var("CHAT_REQUIRE_TOKEN", "true");
+    let chat = host.agent::<ChatAgent>("club");
+    let join = |query: &str| chat.connect(&format!("?protocol=false&{query}"));
+    let mut clients: Vec<_> = (0..MAX_CONNECTIONS_OF_USER).map(|_| join("token=dev:ada")).collect();
+    let mut late = join("token=dev:ada");
+    let close = late.close_event();
+    assert_eq!((close.code, close.reason.as_str()), (1013, "Too many connections"));
+    assert!(join("token=dev:bob").is_open());
+    assert!(clients.iter_mut().all(|client| client.is_open()));
+    clients[8].close(1000, "");
+    assert!(join("token=dev:ada").is_open());
+}
+
+#[test]
+fn who_says_too_much_at_once_is_told_and_stays() {
+    let host = MemoryHost::new();
+    let chat = host.agent::<ChatAgent>("lobby");
+    keep_in_state(&chat, 1);
+    let (mut ada, mut bob) = (join(&chat, "?userId=ada&protocol=false"), join(&chat, "?userId=bob&protocol=false"));
+    for number in 0..1_000 {
+        say(&mut ada, &number.to_string());
+    }
+    assert!(ada.texts().iter().all(|frame| frame.contains("message_added")));
+    let too_many = json!({ "type": "error", "message": "Too many messages, try again later" });
+    chat.evict();
+    say(&mut ada, "late");
+    assert_eq!(ada.next_json(), too_many);
+    call(&mut ada, "post", &json!(["late"]));
+    let refused = json!({ "type": "rpc", "id": "1", "success": false, "error": "Too many messages, try again later" });
+    assert_eq!(ada.next_json(), refused);
+    ada.send(r#"{"type":"rpc","id":5,"method":"post","args":[]}"#);
+    assert_eq!(ada.next_json(), too_many, "it is no call");
+    say(&mut bob, "hi");
+    assert_eq!(bob.next_json()["message"]["text"], "hi", "others have said nothing");
+    host.advance(Duration::from_secs(1));
+    for number in 0..20 {
+        say(&mut ada, &number.to_string());
+        assert_eq!(ada.next_json()["type"], "message_added");
+    }
+    say(&mut ada, "late");
+    assert_eq!(ada.next_json(), too_many);
+    assert!(ada.is_open());
+    assert!(pages(&chat, "limit=100").concat().iter().all(|text| text != "late"));
+}
+
+#[test]
+fn a_client_that_does_not_read_has_an_end_to_its_exports() {
+    let host = MemoryHost::new();
+    let chat = host.agent::<ChatAgent>("lobby");
+    let (mut ada, mut bob) = (join(&chat, "?userId=ada&protocol=false"), join(&chat, "?userId=bob&protocol=false"));
+    let long = "WITH RECURSIVE n(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < ?)
+        INSERT INTO chat_history SELECT seq, 'id', ?, 'ada', 0 FROM n";
+    chat.sql(long, (MAX_EXPORT, "x".repeat(8_000))).execute().expect("rows");
+    for _ in 0..50 {
+        call(&mut ada, "export", &json!([]));
+    }
+    let frames: Vec<Value> = ada.texts().iter().map(|text| serde_json::from_str(text).expect("JSON")).collect();
+    let (refused, sent): (Vec<_>, Vec<_>) = frames.into_iter().partition(|frame| frame["success"] == false);
+    assert_eq!(sent.len(), 20, "one list of 100, and the end, for each of 10");
+    assert_eq!((&sent[0]["done"], &sent[1]["result"]), (&json!(false), &json!(100)), "here it goes on");
+    assert_eq!(refused.len(), 40);
+    assert!(refused.iter().all(|frame| frame["error"] == "Too many exports, try again later"));
+    call(&mut bob, "export", &json!([100]));
+    assert_eq!((reply(&mut bob)["done"].clone(), reply(&mut bob)["result"].clone()), (json!(false), json!(200)));
+    host.advance(Duration::from_millis(200));
+    call(&mut ada, "export", &json!([]));
+    assert_eq!(reply(&mut ada)["done"], false);
 }
 
 #[test]
