@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
-use agents_worker::presence::{MAX_USERS, PresenceAgent};
+use agents_worker::presence::{MAX_NAME_BYTES, MAX_USERS, PresenceAgent};
 use durable_agents::testing::MemoryHost;
 
 #[path = "support/plain.rs"]
@@ -39,4 +39,19 @@ fn a_full_place_lets_nobody_else_in() {
     late.expect_no_frame();
     clients[3].close(1000, "");
     assert!(place.connect("?name=late").is_open());
+}
+
+#[test]
+fn a_full_place_takes_no_more_than_34_mb_for_a_change() {
+    let host = MemoryHost::new();
+    let place = host.agent::<PresenceAgent>("office");
+    // The longest id, and what JSON makes most of.
+    let join = |last: &str| {
+        let (id, name) = ("%22".repeat(256 - last.len()), "%5C".repeat(MAX_NAME_BYTES));
+        place.connect(&format!("?_pk={id}{last}&name={name}&protocol=false")).next_text().len()
+    };
+    let (one, two) = (join(""), join("x"));
+    // The second has a letter in the place of a quote.
+    let everyone = one + (MAX_USERS - 1) * (two + 1 - one);
+    assert!((33_000_000..34_000_000).contains(&(MAX_USERS * everyone)), "{one} {two}");
 }

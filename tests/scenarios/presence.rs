@@ -17,6 +17,7 @@ macro_rules! presence_scenarios {
             anything_else_is_refused
             a_name_that_is_missing_is_anonymous
             a_name_that_is_too_long_or_unprintable_is_refused_unseen
+            an_id_that_is_unprintable_is_refused_unseen
             while_a_reconnect_overlaps_the_newer_one_is_the_user
             without_protocol_frames_presence_is_the_same
         }
@@ -114,6 +115,19 @@ pub(crate) fn a_name_that_is_too_long_or_unprintable_is_refused_unseen(host: &Me
     let reason = "name: at most 128 bytes, no control characters".to_owned();
     for name in ["x".repeat(MAX_NAME_BYTES + 1), "a%0Db".to_owned()] {
         let mut client = place.connect(&format!("?name={name}"));
+        assert_eq!(client.close_event(), Close { code: 1008, reason: reason.clone(), was_clean: true });
+        client.expect_no_frame();
+    }
+    ada.expect_no_frame();
+}
+
+pub(crate) fn an_id_that_is_unprintable_is_refused_unseen(host: &MemoryHost) {
+    let place = place(host);
+    let mut ada = place.connect("?name=ada");
+    ada.frames();
+    let reason = "_pk: no control characters".to_owned();
+    for id in ["%01".repeat(256), "a%0Ab".to_owned(), "%C2%85".to_owned()] {
+        let mut client = place.connect(&format!("?_pk={id}&name=bob"));
         assert_eq!(client.close_event(), Close { code: 1008, reason: reason.clone(), was_clean: true });
         client.expect_no_frame();
     }
