@@ -12,6 +12,10 @@
 //! with control characters are refused with close code 1008; who comes after [`MAX_USERS`] others gets 1013, upon which the official
 //! client tries again later.
 //!
+//! An id proves nothing: the list tells everybody all ids, and whoever connects with the `_pk` of another takes that one's place in the
+//! list, with a name and times of its own, until it leaves. Where the list is to be trusted, key it by a user that a token names, as
+//! [`hub`](crate::hub) does.
+//!
 //! Each user is the state of a connection, kept in the socket's attachment. The list is made of the open connections whenever it is
 //! sent, so there is nothing that could be out of date after hibernation or a crash, and nothing to clean up.
 

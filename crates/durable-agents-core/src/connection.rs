@@ -25,6 +25,9 @@ pub struct Connection<A: Agent> {
 impl<A: Agent> Connection<A> {
     /// Its id: what the client chose as `_pk`, or 21 random characters. A client keeps its id over reconnects, so for a while two
     /// connections may share one.
+    ///
+    /// It proves nothing: any client may choose any id, that of another too once it knows it, and one that is a tag of the agent's. Who
+    /// somebody is belongs into the connection's [state](Self::state), from what has been checked, a token for instance.
     pub fn id(&self) -> &str {
         self.link.id()
     }
