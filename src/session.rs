@@ -27,12 +27,16 @@
 //! and `status:update error`. What a model has said of a cancelled or failed answer is part of the conversation; a question that got
 //! no word of an answer is not.
 //!
+//! A connection may send 500 requests at once and 50 more a second, pings not counted; one over that gets an `error`, and nothing else
+//! happens.
+//!
 //! Once a period of [`HEARTBEAT`] the sockets that have shown no life for two are closed with 4008: 60 to 90 s after the last sign of it.
 //! The alarm for it runs only while somebody is connected.
 
 use std::rc::Rc;
 use std::time::Duration;
 
+use durable_agents::limits::{Limits, Rate};
 use durable_agents::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +77,14 @@ pub const MAX_HISTORY_BYTES: u64 = 512 * 1024;
 
 /// Longest message, in bytes as it comes over the socket.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+
+// Every request reads from the disk, and most write to it. No strikes: whoever is too fast is told, and stays. The bytes are those of
+// the largest messages at that rate, so that they are never what is too much.
+const LIMITS: Limits = Limits::new()
+    .messages(Rate::per_second(500, 50))
+    .bytes(Rate::per_second(500 * MAX_MESSAGE_BYTES as u64, 50 * MAX_MESSAGE_BYTES as u64))
+    .max_message_bytes(MAX_MESSAGE_BYTES)
+    .strikes(0);
 
 /// Longest correlation id, in bytes of UTF-8.
 pub const MAX_CORRELATION_ID_BYTES: usize = 256;
@@ -133,7 +145,7 @@ impl SessionAgent {
             Message::Text(text) => frames::Request::parse(text),
             Message::Binary(_) => frames::Request { ask: Err(INVALID.to_owned()), correlation_id: None },
         };
-        let (wrong, outcome) = match self.perform(cx, connection, &request) {
+        let (wrong, outcome) = match self.perform(cx, connection, message, &request) {
             Ok(()) => return Ok(()),
             Err(Refusal::Told(wrong)) => (wrong, Ok(())),
             Err(Refusal::Failed(error)) => (NOT_DONE.to_owned(), Err(error)),
@@ -143,9 +155,18 @@ impl SessionAgent {
     }
 
     /// Does what a client asks for, and answers.
-    fn perform(&self, cx: &Context<Self>, connection: &Connection<Self>, request: &frames::Request) -> Result<(), Refusal> {
+    fn perform(
+        &self,
+        cx: &Context<Self>,
+        connection: &Connection<Self>,
+        message: &Message,
+        request: &frames::Request,
+    ) -> Result<(), Refusal> {
         let correlation_id = request.correlation_id.as_deref();
         let ask = request.ask.as_ref().map_err(|wrong| Refusal::Told(wrong.clone()))?;
+        if *ask != Ask::Ping && connection.admit(&LIMITS, message)?.is_some() {
+            return Err(Refusal::Told("Too many requests, try again later".to_owned()));
+        }
         match ask {
             // Without a look at the disk.
             Ask::Ping => reply(cx, connection, Frame::Pong {}, correlation_id)?,

@@ -38,8 +38,12 @@ fn the_newest_4096_frames_are_kept() {
     let host = MemoryHost::new();
     let agent = agent(&host);
     let (mut client, id) = started(&agent);
-    for _ in 0..MAX_KEPT_FRAMES / 2 {
+    for number in 0..MAX_KEPT_FRAMES / 2 {
         cancel(&mut client, "c");
+        // No faster than a client may.
+        if number % 50 == 0 {
+            host.advance(Duration::from_secs(1));
+        }
     }
     assert_eq!(client.frames().len(), 4_096);
     assert_eq!(kept(&agent).0, 4_096);
@@ -163,6 +167,40 @@ fn a_session_is_not_forgotten_while_its_answer_goes_on() {
     let (mut client, _) = resume(&agent, &id, "");
     upstream.end();
     assert!(all_told(&mut client).last().is_some_and(|last| last.ends_with("status:update idle @m")));
+}
+
+#[test]
+fn who_asks_too_much_at_once_is_told_and_stays() {
+    let host = MemoryHost::new();
+    let agent = agent(&host);
+    let ((mut client, id), (mut other, _)) = (started(&agent), started(&agent));
+    // The first was the start.
+    for _ in 1..500 {
+        cancel(&mut client, "c");
+    }
+    assert!(all_told(&mut client).iter().all(|frame| !frame.starts_with("error")));
+    agent.evict();
+    let frames = kept(&agent);
+    for _ in 0..2_000 {
+        cancel(&mut client, "c");
+    }
+    let too_many = "error Too many requests, try again later @c";
+    assert!(all_told(&mut client).iter().all(|frame| frame == too_many));
+    assert_eq!(kept(&agent), frames, "nothing was written");
+    client.send(r#"{"type":"ping"}"#);
+    client.send(r#"{"type":"agent:stop"}"#);
+    assert_eq!(all_told(&mut client), ["pong", "error Unknown message type: agent:stop"]);
+    cancel(&mut other, "c");
+    assert_eq!(all_told(&mut other), ["2 agent:cancelled @c", "3 status:update idle @c"]);
+
+    host.advance(Duration::from_secs(1));
+    for _ in 0..51 {
+        cancel(&mut client, "c");
+    }
+    let mut told = all_told(&mut client);
+    assert_eq!((told.pop().as_deref(), told.len()), (Some(too_many), 100));
+    assert!(client.is_open());
+    assert_eq!(resume(&agent, &id, "&lastSeq=0").1, "session:resumed all of 1099");
 }
 
 /// Fills an instance that has room for so many more sessions with some whose clients stay, and counts those.
