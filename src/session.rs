@@ -30,6 +30,8 @@
 //! A connection may send 500 requests at once and 50 more a second, pings not counted; one over that gets an `error`, and nothing else
 //! happens.
 //!
+//! An instance answers up to [`MAX_ANSWERS`] messages at the same time, those of sessions whose clients have left included.
+//!
 //! Once a period of [`HEARTBEAT`] the sockets that have shown no life for two are closed with 4008: 60 to 90 s after the last sign of it.
 //! The alarm for it runs only while somebody is connected.
 
@@ -56,6 +58,9 @@ use store::{Session, Store};
 
 /// Most sessions of one instance.
 pub const MAX_SESSIONS: usize = 1_000;
+
+/// Most messages that one instance has answered at the same time.
+pub const MAX_ANSWERS: usize = 128;
 
 /// How long a session is remembered while nobody is connected to it, in milliseconds.
 pub const SESSION_AGE_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -179,6 +184,9 @@ impl SessionAgent {
                 };
                 if self.runs.is_answering(&session.id) {
                     return Err(Refusal::Told("A message is already being answered".to_owned()));
+                }
+                if self.runs.count() >= MAX_ANSWERS {
+                    return Err(Refusal::Told("Too many messages are being answered, try again later".to_owned()));
                 }
                 run::begin(cx, &self.runs, &session, project, content.clone(), request.correlation_id.clone())?;
             }

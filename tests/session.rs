@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use agents_worker::session::{
-    HEARTBEAT, KEPT_FRAME_AGE, MAX_EXCHANGES, MAX_HISTORY_BYTES, MAX_KEPT_BYTES, MAX_KEPT_FRAMES, MAX_SESSIONS, SESSION_AGE_MS,
+    HEARTBEAT, KEPT_FRAME_AGE, MAX_ANSWERS, MAX_EXCHANGES, MAX_HISTORY_BYTES, MAX_KEPT_BYTES, MAX_KEPT_FRAMES, MAX_SESSIONS,
+    SESSION_AGE_MS,
 };
 use durable_agents::testing::{Client, CrashPoint, MemoryHost, Object};
 
@@ -201,6 +202,25 @@ fn who_asks_too_much_at_once_is_told_and_stays() {
     assert_eq!((told.pop().as_deref(), told.len()), (Some(too_many), 100));
     assert!(client.is_open());
     assert_eq!(resume(&agent, &id, "&lastSeq=0").1, "session:resumed all of 1099");
+}
+
+#[test]
+fn an_instance_has_an_end_to_its_answers() {
+    let host = MemoryHost::new();
+    let (agent, upstream) = (agent(&host), Upstream::of(&host));
+    let mut clients: Vec<_> = (0..MAX_ANSWERS).map(|_| started(&agent).0).collect();
+    for client in &mut clients {
+        ask(client, "hi", "m");
+        host.run_until_idle();
+        assert_eq!(told(client), "2 status:update thinking @m");
+    }
+    let (mut late, _) = started(&agent);
+    ask(&mut late, "hi", "l");
+    assert_eq!(all_told(&mut late), ["error Too many messages are being answered, try again later @l"]);
+    assert_eq!(upstream.asked(), MAX_ANSWERS);
+    cancel(&mut clients[7], "c");
+    converse(&host, &upstream, &mut late, "hi", "hello");
+    assert_eq!(upstream.asked(), MAX_ANSWERS + 1);
 }
 
 /// Fills an instance that has room for so many more sessions with some whose clients stay, and counts those.

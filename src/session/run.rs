@@ -37,6 +37,11 @@ impl Runs {
         self.0.borrow().iter().any(|run| run.session_id == session_id)
     }
 
+    /// How many messages are being answered.
+    pub(super) fn count(&self) -> usize {
+        self.0.borrow().len()
+    }
+
     /// Stops the answer, if there is one: the model is dropped, and no frame of it follows.
     pub(super) fn stop(&self, session_id: &str) -> Option<Exchange> {
         let place = self.0.borrow().iter().position(|run| run.session_id == session_id)?;
