@@ -31,6 +31,10 @@ struct AuthGuide;
 struct HubGuide;
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/models.md")]
+struct ModelsGuide;
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/session-agent.md")]
 struct SessionGuide;
 

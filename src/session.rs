@@ -32,6 +32,9 @@
 //!
 //! An instance answers up to [`MAX_ANSWERS`] messages at the same time, those of sessions whose clients have left included.
 //!
+//! Whoever reaches the instance may have the model answer, and nobody is asked for a token: see `docs/models.md` before it is one that
+//! costs money.
+//!
 //! Once a period of [`HEARTBEAT`] the sockets that have shown no life for two are closed with 4008: 60 to 90 s after the last sign of it.
 //! The alarm for it runs only while somebody is connected.
 
