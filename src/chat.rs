@@ -23,7 +23,7 @@
 //! | Callable | Effect |
 //! |---|---|
 //! | `post(text, sender?)` | the same as the text `chat`; the result is the message. Other agents say who speaks with `sender`, or else it is [`SYSTEM`] |
-//! | `export(after?)`, streaming | the conversation, oldest first, in lists of at most [`MAX_PAGE`] and no more than [`MAX_EXPORT`] messages; ends with what to give as `after` next, `null` at the end |
+//! | `export(after?)`, streaming | the conversation, oldest first, in lists of at most [`MAX_PAGE`] and no more than [`MAX_EXPORT`] messages, or the list that reaches [`MAX_EXPORT_BYTES`]; ends with what to give as `after` next, `null` at the end |
 //! | `closeChat()`, scope [`ADMIN_SCOPE`] | everything is deleted, and every socket closed with 1001: no reply comes |
 //!
 //! The user's id is header `X-User-ID`, else query `userId`, else `anonymous`: at most [`MAX_USER_ID_BYTES`] without control characters,
@@ -33,9 +33,9 @@
 //! [`MAX_CONNECTIONS`] others, or after [`MAX_CONNECTIONS_OF_USER`] others of a user whose token was checked. Any other user id is
 //! anybody's to take, so that a bound for it would let strangers keep its user out.
 //!
-//! A connection may send 1,000 messages at once and 20 more a second, calls included; what is over that is not handled:
-//! `{"type":"error","message":"Too many messages, try again later"}`, or for a call the same as its error. It may call `export` 10
-//! times at once and 5 times more a second.
+//! A connection may send 1,000 messages at once and 20 more a second, calls included, and 64 MiB at once and 1 MiB more a second; what
+//! is over that is not handled: `{"type":"error","message":"Too many messages, try again later"}`, or for a call the same as its error.
+//! It may call `export` 10 times at once and 5 times more a second; what is over that gets `Too many exports, try again later`.
 
 use std::borrow::Cow;
 use std::cell::Cell;

@@ -21,7 +21,8 @@
 //!
 //! A session nobody has been connected to for [`SESSION_AGE_MS`] is forgotten. There are at most [`MAX_SESSIONS`]: for who comes after
 //! them one is forgotten earlier that has nobody connected and nothing being answered, if it can be one in which nothing was said, and
-//! that which was left longest ago. Where there is none, the newcomer gets 1013.
+//! that which was left longest ago. Where there is none, the newcomer gets 1013. An instance without connections sets no alarm, so what
+//! it would forget stays on disk until somebody comes to it.
 //!
 //! An answer goes on while nobody is connected, but not over a crash or deploy of the object: the session then is told `stream:error`
 //! and `status:update error`. What a model has said of a cancelled or failed answer is part of the conversation; a question that got
