@@ -42,6 +42,7 @@ macro_rules! world_scenarios {
             a_model_that_fails_is_an_error_of_its_agent_alone
             who_leaves_stops_what_was_asked
             only_so_many_chats_run_at_once
+            only_so_many_chats_over_http_run_at_once
             health_tells_of_this_user
             every_message_is_counted_once
             templates_are_read_over_http
@@ -716,6 +717,25 @@ pub(crate) fn only_so_many_chats_run_at_once(host: &MemoryHost) {
     ada.begin("chat_send", json!({ "content": "@helper hello" }));
     ada.client.expect_no_frame();
     assert_eq!(server.count(), MAX_CHATS + 1);
+}
+
+pub(crate) fn only_so_many_chats_over_http_run_at_once(host: &MemoryHost) {
+    let server = Server::new(host);
+    let nobody = user(host, BOB);
+    let request = || {
+        let body = json!({ "message": "@helper hello" }).to_string();
+        Request::new(Method::POST, "https://example.com/worlds/default-world/chat", body)
+    };
+    let mut streams: Vec<_> = (0..MAX_CHATS).map(|_| nobody.stream(request())).collect();
+    assert!(streams.iter().all(|stream| stream.response().status == StatusCode::OK));
+    refused(&nobody.request(request()), 429, "busy");
+    for stream in &mut streams {
+        assert_eq!(stream.try_next_piece(), None);
+    }
+    assert_eq!(server.count(), MAX_CHATS);
+    server.end(0);
+    while streams[0].next_piece().is_some() {}
+    assert_eq!(nobody.stream(request()).response().status, StatusCode::OK);
 }
 
 pub(crate) fn health_tells_of_this_user(host: &MemoryHost) {
