@@ -100,10 +100,6 @@ impl RestAgent {
 
 #[agent]
 impl Agent for RestAgent {
-    async fn on_start(&self, cx: &Context<Self>, _: Option<()>) -> Result<()> {
-        Ok(uploads::create_tables(cx)?)
-    }
-
     async fn on_request(&self, cx: &Context<Self>, request: Request) -> Result<Response> {
         let path = cx.sub_path(&request).to_owned();
         let answer = match (path.as_str(), request.effective_method()) {

@@ -41,14 +41,16 @@ pub struct Upload {
     pub sha256: Option<String>,
 }
 
-pub(super) fn create_tables(cx: &Context<RestAgent>) -> Result<(), SqlError> {
-    cx.sql(CREATE_UPLOADS, ()).execute()?;
-    cx.sql(CREATE_PARTS, ()).execute()?;
-    Ok(())
+/// Whether there are tables: not before the first upload, so that whoever only looks leaves nothing behind.
+fn has_tables(cx: &Context<RestAgent>) -> Result<bool, SqlError> {
+    let found: Option<u8> = cx.sql("SELECT 1 FROM sqlite_master WHERE name = 'rest_uploads'", ()).optional()?;
+    Ok(found.is_some())
 }
 
 /// Keeps an upload until its digest is taken; its id.
 pub(super) fn keep(cx: &Context<RestAgent>, filename: &str, content: &[u8]) -> Result<u64, SqlError> {
+    cx.sql(CREATE_UPLOADS, ()).execute()?;
+    cx.sql(CREATE_PARTS, ()).execute()?;
     let insert = "INSERT INTO rest_uploads (filename, size, uploaded_at) VALUES (?, ?, ?) RETURNING id";
     let upload: u64 = cx.sql(insert, (filename, content.len(), cx.now_ms())).one()?;
     for (part, content) in content.chunks(PART_BYTES).enumerate() {
@@ -91,6 +93,9 @@ fn read(cx: &Context<RestAgent>, upload: u64, part: u64) -> Result<Bytes, BodyEr
 
 /// All that are remembered, newest first.
 pub(super) fn newest(cx: &Context<RestAgent>) -> Result<Vec<Upload>, SqlError> {
+    if !has_tables(cx)? {
+        return Ok(Vec::new());
+    }
     let uploads = "SELECT filename, size, uploaded_at, sha256 FROM rest_uploads ORDER BY id DESC";
     let rows: Vec<(String, u64, u64, Option<String>)> = cx.sql(uploads, ()).all()?;
     let upload = |(filename, size, uploaded_at, sha256)| Upload { filename, size, uploaded_at, sha256 };

@@ -23,6 +23,7 @@ macro_rules! rest_scenarios {
             every_answer_may_be_read_by_pages_of_any_origin
             the_queue_takes_the_digest_of_an_upload
             only_the_newest_uploads_are_remembered
+            nothing_is_stored_before_the_first_upload
             a_room_is_asked_who_is_there
             a_room_that_cannot_be_is_not_found
         }
@@ -239,6 +240,18 @@ pub(crate) fn only_the_newest_uploads_are_remembered(host: &MemoryHost) {
     let uploads = answer["uploads"].as_array().expect("a list");
     assert_eq!(uploads.len() as u64, MAX_UPLOADS);
     assert_eq!((&uploads[0]["filename"], &uploads[99]["filename"]), (&json!("100"), &json!("1")));
+}
+
+pub(crate) fn nothing_is_stored_before_the_first_upload(host: &MemoryHost) {
+    let rest = rest(host);
+    assert_eq!(rest.get("/status").status, 200);
+    assert_eq!(rest.get("/uploads").json(), json!({ "uploads": [] }));
+    refused(&rest.get("/nowhere"), 404, "Not found", "no path");
+    refused(&rest.post("/upload", MULTIPART, form(r#"; name="text""#, "x")), 400, "Field \"file\" is missing", "no file");
+    let tables: u32 = rest.sql("SELECT count(*) FROM sqlite_master", ()).one().expect("SQL");
+    assert_eq!(tables, 0);
+    assert_eq!(rest.post("/upload", MULTIPART, form(r#"; name="file"; filename="a""#, "x")).status, 200);
+    assert_eq!(rest.get("/uploads").json()["uploads"][0]["filename"], "a");
 }
 
 pub(crate) fn a_room_is_asked_who_is_there(host: &MemoryHost) {
