@@ -63,8 +63,9 @@ use store::{Session, Store};
 /// Most sessions of one instance.
 pub const MAX_SESSIONS: usize = 1_000;
 
-/// Most messages that one instance has answered at the same time.
-pub const MAX_ANSWERS: usize = 128;
+/// Most messages that one instance has answered at the same time. Each may hold a whole conversation in memory, of which an object has
+/// 128 MB.
+pub const MAX_ANSWERS: usize = 64;
 
 /// How long a session is remembered while nobody is connected to it, in milliseconds.
 pub const SESSION_AGE_MS: u64 = 24 * 60 * 60 * 1_000;
