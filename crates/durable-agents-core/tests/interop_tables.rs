@@ -69,7 +69,12 @@ fn inherited(tables: [&str; 3]) -> (MemoryHost, Object) {
 
 fn picked_up(tables: [&str; 3]) {
     let (host, object) = inherited(tables);
-    let state = ask(&object, |cx: Context<Clerk>| async move { Ok((*cx.state()?).clone()) });
+    goes_on(&host, &object);
+}
+
+/// Everything that [`inherited`] makes is there and runs, once.
+fn goes_on(host: &MemoryHost, object: &Object) {
+    let state = ask(object, |cx: Context<Clerk>| async move { Ok((*cx.state()?).clone()) });
     assert_eq!(state, json!({"from": "js"}));
     host.run_until_idle();
     // Nobody had set an alarm: the queue goes on at the wake, the schedules by the alarm that the wake sets.
@@ -78,24 +83,27 @@ fn picked_up(tables: [&str; 3]) {
     assert_eq!(notes(), ["scheduled"]);
     host.advance(9 * SECOND);
     assert_eq!(notes(), ["delayed", "attempt 1", "error: this.gone is not a function", "cron"]);
-    let dead = ask(&object, |cx: Context<Clerk>| async move { Ok(cx.dead_letters()?) });
+    let dead = ask(object, |cx: Context<Clerk>| async move { Ok(cx.dead_letters()?) });
     assert_eq!((dead.len(), &dead[0].payload), (1, &json!({"keep": [1]})));
 
     // New work of every kind lives in the same tables.
     let retry = RetryOptions::new().max_attempts(2);
-    ask(&object, move |cx: Context<Clerk>| async move {
+    ask(object, move |cx: Context<Clerk>| async move {
         cx.schedule(When::every(3 * SECOND), Clerk::NOTE, &"interval".to_owned())?;
         Ok(cx.queue_with(Clerk::NOTE, &"third".to_owned(), retry)?)
     });
     host.advance(9 * SECOND);
     assert_eq!(notes(), ["third", "interval", "interval", "interval"]);
-    let kinds = ask(&object, |cx: Context<Clerk>| async move {
+    let kinds = ask(object, |cx: Context<Clerk>| async move {
         Ok(cx.schedules(&ScheduleFilter::new())?.into_iter().map(|schedule| schedule.kind).collect::<Vec<_>>())
     });
     let cron = ScheduleKind::Cron { cron: "*/10 * * * * *".to_owned() };
     assert_eq!(kinds, [cron, ScheduleKind::Interval { interval_seconds: 3.0 }]);
     let columns: u32 = object.sql("SELECT count(*) FROM pragma_table_info('cf_agents_schedules')", ()).one().expect("SQL");
     assert_eq!(columns, 16);
+    let leftovers: u32 =
+        object.sql("SELECT count(*) FROM sqlite_master WHERE name LIKE 'cf_agents_schedules_%'", ()).one().expect("SQL");
+    assert_eq!(leftovers, 0);
 }
 
 #[test]
@@ -106,6 +114,82 @@ fn tables_of_the_javascript_sdk_are_picked_up() {
 #[test]
 fn older_ones_get_the_columns_and_kinds_that_they_lack() {
     picked_up(ONCE);
+}
+
+/// What the first schedules table goes through until it is one of now, by a part of each statement.
+const STEPS: [&str; 5] = [
+    "ADD COLUMN strikes",
+    "RENAME TO cf_agents_schedules_old",
+    "CREATE TABLE IF NOT EXISTS cf_agents_schedules",
+    "INSERT INTO cf_agents_schedules",
+    "DROP TABLE cf_agents_schedules_old",
+];
+
+#[test]
+fn a_table_is_made_anew_whichever_statement_is_refused() {
+    for refused in STEPS {
+        for crashes in [false, true] {
+            let (host, object) = inherited(ONCE);
+            object.refuse_storage(Some(refused));
+            for _ in 0..2 {
+                // What is stored by then stays: the object goes on.
+                assert_eq!(object.get("").status, 500, "{refused}");
+                if crashes {
+                    object.crash();
+                }
+            }
+            object.refuse_storage(None);
+            goes_on(&host, &object);
+        }
+    }
+}
+
+/// An object whose first schedules table was put aside, in so many of the steps of making it anew, and what else was done then.
+fn put_aside(steps: usize, then: &[&str]) -> (MemoryHost, Object) {
+    let (host, object) = inherited(ONCE);
+    let columns = "id, callback, payload, type, time, delayInSeconds, cron";
+    let copy = format!("INSERT INTO cf_agents_schedules ({columns}) SELECT {columns} FROM cf_agents_schedules_old");
+    let all = ["ALTER TABLE cf_agents_schedules RENAME TO cf_agents_schedules_old", NOW[1], &copy];
+    all.iter().take(steps).chain(then).for_each(|sql| run(&object, sql));
+    (host, object)
+}
+
+#[test]
+fn a_table_that_was_put_aside_is_taken_up() {
+    for steps in 1..=3 {
+        let (host, object) = put_aside(steps, &[]);
+        goes_on(&host, &object);
+    }
+    // As the SDK leaves it if its last step fails, and if the one before does.
+    let rename = "ALTER TABLE cf_agents_schedules RENAME TO cf_agents_schedules_new";
+    let copy = "CREATE TABLE cf_agents_schedules_new AS SELECT *, NULL AS intervalSeconds FROM cf_agents_schedules";
+    for left in [&[rename][..], &[rename, NOW[1]], &[copy]] {
+        let (host, object) = inherited(ONCE);
+        left.iter().for_each(|sql| run(&object, sql));
+        goes_on(&host, &object);
+    }
+}
+
+#[test]
+fn what_was_scheduled_beside_a_table_that_was_put_aside_stays() {
+    let again = "INSERT INTO cf_agents_schedules (id, callback, payload, type, time, cron) \
+                 VALUES ('c2', 'note', '\"cron\"', 'cron', 4102444800, '*/10 * * * * *')";
+    let other = "INSERT INTO cf_agents_schedules (id, callback, payload, type, time) \
+                 VALUES ('x', 'note', '\"other\"', 'scheduled', 4102444800)";
+    let ran = "DELETE FROM cf_agents_schedules WHERE id = 's'";
+    for (steps, then, expected) in [
+        // What recurs was scheduled once more by the start hook, and is not doubled.
+        (2, vec![again, other], vec!["c2", "d", "g", "n", "s", "x"]),
+        // What has run since does not come back.
+        (3, vec![ran, other], vec!["c", "d", "g", "n", "x"]),
+    ] {
+        let (_, object) = put_aside(steps, &then);
+        let mut ids = ask(&object, |cx: Context<Clerk>| async move {
+            Ok(cx.schedules(&ScheduleFilter::new())?.into_iter().map(|schedule| schedule.id).collect::<Vec<_>>())
+        });
+        ids.sort();
+        assert_eq!(ids, expected);
+    }
 }
 
 #[test]

@@ -15,8 +15,6 @@ pub(crate) struct Table {
     create: &'static str,
     /// Columns that tables of earlier versions lack, with their declarations. Append only.
     added: &'static [(&'static str, &'static str)],
-    /// A word that the declaration of a table has to contain if it restricts its values at all. A table without is made anew.
-    allows: Option<&'static str>,
 }
 
 // Written by `schedule`, `cancel_schedule` and every run; a row for each schedule, 2 MB each at most.
@@ -38,8 +36,6 @@ pub(crate) const SCHEDULES: Table = Table {
         ("setbacks", "INTEGER DEFAULT 0"),
         ("strikes", "INTEGER DEFAULT 0"),
     ],
-    // The first version checked the type of a row, and knew no intervals.
-    allows: Some("interval"),
 };
 
 // Written by `queue`, `dequeue` and every run; a row for each item that waits, 2 MB each at most.
@@ -55,7 +51,6 @@ pub(crate) const QUEUES: Table = Table {
         ("strikes", "INTEGER DEFAULT 0"),
         ("retry_at_ms", "INTEGER"),
     ],
-    allows: None,
 };
 
 // Written when a run is given up; bounded, see `dead_letter::MAX_DEAD_LETTERS`.
@@ -66,7 +61,6 @@ pub(crate) const DEAD_LETTERS: Table = Table {
              callback TEXT NOT NULL, payload TEXT, retry_options TEXT, error TEXT NOT NULL, attempts INTEGER NOT NULL, \
              failed_at_ms INTEGER NOT NULL)",
     added: &[],
-    allows: None,
 };
 
 // One row; there from the first alarm that ran out of memory to the next that did not.
@@ -75,7 +69,6 @@ pub(crate) const STRIKES: Table = Table {
     name: "cf_agents_alarm_strikes",
     create: "CREATE TABLE IF NOT EXISTS cf_agents_alarm_strikes (strikes INTEGER NOT NULL)",
     added: &[],
-    allows: None,
 };
 
 // Never has a row: that it is there says that the object is being destroyed.
@@ -84,7 +77,6 @@ pub(crate) const DESTROYING: Table = Table {
     name: "cf_agents_destroying",
     create: "CREATE TABLE IF NOT EXISTS cf_agents_destroying (since INTEGER)",
     added: &[],
-    allows: None,
 };
 
 // Written by the state setter only; two rows at most, 2 MB each at most.
@@ -93,7 +85,6 @@ pub(crate) const STATE: Table = Table {
     name: "cf_agents_state",
     create: "CREATE TABLE IF NOT EXISTS cf_agents_state (id TEXT PRIMARY KEY NOT NULL, state TEXT)",
     added: &[],
-    allows: None,
 };
 
 /// Stands for no table: that the agent's own SQL may have made or dropped some since memory looked.
@@ -186,39 +177,65 @@ impl Tables {
 #[inline(never)]
 fn update_all(store: &dyn Store, found: Rows) -> Result<u8, HostError> {
     let mut bits = 0;
+    let (mut is_outdated, mut leftovers) = (false, Vec::new());
     for row in found.rows {
         let mut cells = Cells::new(row);
         let (name, sql) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
         if let Some(table) = ALL.iter().find(|table| table.name == name) {
-            table.update(store, &sql)?;
+            table.add_columns(store, &name, &sql)?;
             bits |= table.bit;
+            // The first version checked the type of a row, and knew no intervals.
+            is_outdated |= table.bit == SCHEDULES.bit && has_word(&sql, "CHECK") && !has_word(&sql, "interval");
+        } else if name == OLD_SCHEDULES || name == NEW_SCHEDULES {
+            SCHEDULES.add_columns(store, &name, &sql)?;
+            leftovers.push(name);
         }
+    }
+    for leftover in &leftovers {
+        take_up(store, leftover)?;
+        bits |= SCHEDULES.bit;
+    }
+    if is_outdated {
+        store.run(&format!("ALTER TABLE {} RENAME TO {OLD_SCHEDULES}", SCHEDULES.name), &[])?;
+        take_up(store, OLD_SCHEDULES)?;
     }
     Ok(bits)
 }
 
+/// A schedules table that was put aside, because SQLite cannot change what a table checks. The next look takes up one that is left:
+/// whichever statement is the last that succeeds, no row is lost.
+const OLD_SCHEDULES: &str = "cf_agents_schedules_old";
+
+/// What the SDK calls the one that is to take its place.
+const NEW_SCHEDULES: &str = "cf_agents_schedules_new";
+
+/// Moves the rows of a schedules table of another name into the one in use, which is made if there is none.
+///
+/// If any of them is there already, all of them have been, and those that are not there any more have run. What recurs may have been
+/// scheduled once more in the meantime.
+fn take_up(store: &dyn Store, from: &str) -> Result<(), HostError> {
+    let columns = "id, callback, payload, type, time, delayInSeconds, cron, intervalSeconds, running, created_at, \
+                   execution_started_at, retry_options, owner_path, owner_path_key";
+    let insert = format!(
+        "INSERT INTO cf_agents_schedules ({columns}) SELECT {columns} FROM {from} AS old \
+         WHERE NOT EXISTS (SELECT 1 FROM {from} JOIN cf_agents_schedules USING (id)) \
+         AND NOT EXISTS (SELECT 1 FROM cf_agents_schedules AS new WHERE old.type IN ('cron', 'interval') AND \
+         (new.type, new.callback, new.cron, new.intervalSeconds, COALESCE(new.payload, 'null'), new.owner_path) IS \
+         (old.type, old.callback, old.cron, old.intervalSeconds, COALESCE(old.payload, 'null'), old.owner_path)) ORDER BY rowid"
+    );
+    for statement in [SCHEDULES.create, &insert, &format!("DROP TABLE {from}")] {
+        store.run(statement, &[])?;
+    }
+    Ok(())
+}
+
 impl Table {
-    /// `sql` is how the database says the table was made; it contains columns that were added later.
-    fn update(&self, store: &dyn Store, sql: &str) -> Result<(), HostError> {
-        let name = self.name;
+    /// `sql` is how the database says the table of that name was made; it contains columns that were added later.
+    fn add_columns(&self, store: &dyn Store, name: &str, sql: &str) -> Result<(), HostError> {
         for (column, declaration) in self.added {
             if !has_word(sql, column) {
                 store.run(&format!("ALTER TABLE {name} ADD COLUMN {column} {declaration}"), &[])?;
             }
-        }
-        let Some(allowed) = self.allows else { return Ok(()) };
-        if !has_word(sql, "CHECK") || has_word(sql, allowed) {
-            return Ok(());
-        }
-        let columns = "id, callback, payload, type, time, delayInSeconds, cron, intervalSeconds, running, created_at, \
-                       execution_started_at, retry_options, owner_path, owner_path_key";
-        for statement in [
-            &format!("ALTER TABLE {name} RENAME TO {name}_old"),
-            self.create,
-            &format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM {name}_old ORDER BY rowid"),
-            &format!("DROP TABLE {name}_old"),
-        ] {
-            store.run(statement, &[])?;
         }
         Ok(())
     }
