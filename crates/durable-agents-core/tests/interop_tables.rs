@@ -12,7 +12,7 @@ mod common;
 use common::clerk::{SECOND, ask, clerk};
 use common::notes;
 use durable_agents_core::testing::{MemoryHost, Object};
-use durable_agents_core::{AgentOptions, Context, RetryOptions, ScheduleFilter, ScheduleKind, When};
+use durable_agents_core::{AgentOptions, Context, RetryOptions, ScheduleFilter, ScheduleKind, ScheduleOptions, When};
 use serde_json::json;
 
 clerk!(Clerk, AgentOptions::new());
@@ -190,6 +190,33 @@ fn what_was_scheduled_beside_a_table_that_was_put_aside_stays() {
         ids.sort();
         assert_eq!(ids, expected);
     }
+}
+
+#[test]
+fn what_the_sdk_has_scheduled_without_a_payload_is_not_scheduled_again() {
+    let (_, object) = inherited(NOW);
+    run(&object, "DELETE FROM cf_agents_schedules");
+    // As it writes them for callbacks that take nothing.
+    for row in [
+        "'c', NULL, 'cron', 4102444800, NULL, '@daily', NULL",
+        "'i', NULL, 'interval', 4102444800, NULL, NULL, 3",
+        "'d', NULL, 'delayed', 4102444800, 5, NULL, NULL",
+        "'n', 'null', 'cron', 4102444800, NULL, '@hourly', NULL",
+    ] {
+        let columns = "id, payload, type, time, delayInSeconds, cron, intervalSeconds, callback";
+        run(&object, &format!("INSERT INTO cf_agents_schedules ({columns}) VALUES ({row}, 'script')"));
+    }
+    let ids = ask(&object, |cx: Context<Clerk>| async move {
+        let once = ScheduleOptions::new().idempotent(true);
+        let asked = [
+            cx.schedule(When::cron("@daily"), Clerk::SCRIPT, &())?,
+            cx.schedule(When::every(3 * SECOND), Clerk::SCRIPT, &())?,
+            cx.schedule_with(When::after(7 * SECOND), Clerk::SCRIPT, &(), once)?,
+            cx.schedule(When::cron("@hourly"), Clerk::SCRIPT, &())?,
+        ];
+        Ok(asked.map(|schedule| schedule.id))
+    });
+    assert_eq!(ids, ["c", "i", "d", "n"]);
 }
 
 #[test]

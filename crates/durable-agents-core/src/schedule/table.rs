@@ -92,7 +92,7 @@ pub(crate) fn insert(store: &dyn Store, row: &Row, now_ms: u64) -> Result<(), Ho
 }
 
 /// The oldest row that asks for the same: what that means differs from kind to kind. One that runs once and is `running` is on its
-/// way out: it does not do what is asked for now.
+/// way out: it does not do what is asked for now. The SDK stores no payload where there is none, instead of null.
 pub(crate) fn find_same(store: &dyn Store, row: &Row, running: Option<String>) -> Result<Option<Row>, HostError> {
     let (condition, value): (&str, SqlValue) = match &row.kind {
         ScheduleKind::Cron { cron } => ("AND cron = ?", cron.into()),
@@ -102,7 +102,7 @@ pub(crate) fn find_same(store: &dyn Store, row: &Row, running: Option<String>) -
     };
     let sql = format!(
         "SELECT {COLUMNS} FROM cf_agents_schedules WHERE owner_path IS NULL AND type = ? AND callback = ? \
-         AND payload IS ? {condition} ORDER BY rowid LIMIT 1"
+         AND COALESCE(payload, 'null') = ? {condition} ORDER BY rowid LIMIT 1"
     );
     let params = [row.kind.name().into(), row.callback.as_str().into(), row.payload.clone().into(), value];
     Ok(read(store.run(&sql, &params)?).next())
