@@ -220,6 +220,23 @@ fn what_the_sdk_has_scheduled_without_a_payload_is_not_scheduled_again() {
 }
 
 #[test]
+fn the_heartbeats_of_older_sdks_are_over() {
+    let (host, object) = inherited(NOW);
+    run(
+        &object,
+        "INSERT INTO cf_agents_schedules (id, callback, type, time, intervalSeconds) \
+         VALUES ('h', '_cf_keepAliveHeartbeat', 'interval', 1, 30)",
+    );
+    // Not even if it can be done only at the second attempt.
+    for refused in ["DELETE FROM cf_agents_schedules", "ADD COLUMN strikes"] {
+        object.refuse_storage(Some(refused));
+        assert_eq!(object.get("").status, 500);
+    }
+    object.refuse_storage(None);
+    goes_on(&host, &object);
+}
+
+#[test]
 fn the_columns_are_added_once_and_nothing_is_asked_again() {
     let (host, object) = inherited(ONCE);
     object.get("");

@@ -182,12 +182,12 @@ fn update_all(store: &dyn Store, found: Rows) -> Result<u8, HostError> {
         let mut cells = Cells::new(row);
         let (name, sql) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
         if let Some(table) = ALL.iter().find(|table| table.name == name) {
-            table.add_columns(store, &name, &sql)?;
+            table.update(store, &name, &sql)?;
             bits |= table.bit;
             // The first version checked the type of a row, and knew no intervals.
             is_outdated |= table.bit == SCHEDULES.bit && has_word(&sql, "CHECK") && !has_word(&sql, "interval");
         } else if name == OLD_SCHEDULES || name == NEW_SCHEDULES {
-            SCHEDULES.add_columns(store, &name, &sql)?;
+            SCHEDULES.update(store, &name, &sql)?;
             leftovers.push(name);
         }
     }
@@ -231,11 +231,14 @@ fn take_up(store: &dyn Store, from: &str) -> Result<(), HostError> {
 
 impl Table {
     /// `sql` is how the database says the table of that name was made; it contains columns that were added later.
-    fn add_columns(&self, store: &dyn Store, name: &str, sql: &str) -> Result<(), HostError> {
-        for (column, declaration) in self.added {
-            if !has_word(sql, column) {
-                store.run(&format!("ALTER TABLE {name} ADD COLUMN {column} {declaration}"), &[])?;
-            }
+    fn update(&self, store: &dyn Store, name: &str, sql: &str) -> Result<(), HostError> {
+        let lacking = || self.added.iter().filter(|(column, _)| !has_word(sql, column));
+        if self.bit == SCHEDULES.bit && lacking().next().is_some() {
+            // Older SDKs kept objects alive by an interval. Before the columns, which say that it has been done.
+            store.run(&format!("DELETE FROM {name} WHERE callback = '_cf_keepAliveHeartbeat'"), &[])?;
+        }
+        for (column, declaration) in lacking() {
+            store.run(&format!("ALTER TABLE {name} ADD COLUMN {column} {declaration}"), &[])?;
         }
         Ok(())
     }
