@@ -208,6 +208,9 @@ impl Runtime {
             destroy::finish(shell).boxed_local().await?;
         }
         shell.arm_on_wake()?;
+        if shell.background.tables.has_sdk_jobs() {
+            shell.warn_of_sdk_jobs();
+        }
         Rc::clone(&self.entity).create()?;
         shell.background.set_starting(true);
         let started = Rc::clone(&self.entity).on_start(props, trace).await;

@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::clerk::{SECOND, ask, clerk};
+use common::clerk::{SECOND, ask, clerk, logged};
 use common::notes;
 use durable_agents_core::testing::{MemoryHost, Object};
 use durable_agents_core::{AgentOptions, Context, RetryOptions, ScheduleFilter, ScheduleKind, ScheduleOptions, When};
@@ -234,6 +234,28 @@ fn the_heartbeats_of_older_sdks_are_over() {
     }
     object.refuse_storage(None);
     goes_on(&host, &object);
+}
+
+#[test]
+fn jobs_where_only_newer_sdks_look_are_told_of_once_a_wake() {
+    let (host, object) = inherited(NOW);
+    let create = "CREATE TABLE cf_agents_jobs (id TEXT PRIMARY KEY NOT NULL, capability TEXT NOT NULL, fn TEXT NOT NULL, \
+                  time INTEGER NOT NULL, payload TEXT) WITHOUT ROWID";
+    run(&object, create);
+    object.get("");
+    assert_eq!(logged(&host, "cf_agents_jobs"), 0);
+    run(
+        &object,
+        "INSERT INTO cf_agents_jobs VALUES ('j', 'scheduler', 'note', 1, '{\"payload\":\"p\",\"type\":\"scheduled\"}')",
+    );
+    object.evict();
+    object.get("");
+    object.get("");
+    let told = "jobs of the JavaScript SDK are in cf_agents_jobs, which is not taken over: they do not run here";
+    assert_eq!(logged(&host, told), 1);
+    // They are still there for the SDK.
+    let kept: u32 = object.sql("SELECT count(*) FROM cf_agents_jobs", ()).one().expect("SQL");
+    assert_eq!(kept, 1);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::host::{HostError, Rows, Store};
 
 /// One table.
 pub(crate) struct Table {
-    bit: u8,
+    bit: u16,
     name: &'static str,
     create: &'static str,
     /// Columns that tables of earlier versions lack, with their declarations. Append only.
@@ -88,16 +88,19 @@ pub(crate) const STATE: Table = Table {
 };
 
 /// Stands for no table: that the agent's own SQL may have made or dropped some since memory looked.
-const FOREIGN: u8 = 1 << 6;
+const FOREIGN: u16 = 1 << 6;
 
 /// Stands for no table: that memory has looked.
-const LOOKED: u8 = 1 << 7;
+const LOOKED: u16 = 1 << 7;
+
+/// Stands for `cf_agents_jobs`, in which newer SDKs keep schedules and the queue, and which is none of ours.
+const SDK_JOBS: u16 = 1 << 8;
 
 const ALL: [&Table; 6] = [&SCHEDULES, &QUEUES, &DEAD_LETTERS, &STRIKES, &DESTROYING, &STATE];
 
 /// What memory knows of the tables.
 #[derive(Debug, Default)]
-pub(crate) struct Tables(Cell<u8>);
+pub(crate) struct Tables(Cell<u16>);
 
 impl Tables {
     /// Asks the database once for all of them, and brings older ones up to date.
@@ -121,6 +124,11 @@ impl Tables {
     /// Whether there is a table of jobs that earlier wakes may have left, as far as memory knows.
     pub(crate) fn has_jobs(&self) -> bool {
         self.has(&SCHEDULES) || self.has(&QUEUES)
+    }
+
+    /// Whether there is a table of jobs that only the JavaScript SDK runs, as far as memory knows.
+    pub(crate) fn has_sdk_jobs(&self) -> bool {
+        self.0.get() & SDK_JOBS != 0
     }
 
     /// The same as [`has`](Self::has), but looks again before it says no if the agent's own SQL may have made it.
@@ -175,7 +183,7 @@ impl Tables {
 /// Brings the tables that were found up to date: the bits of those that are ours.
 // Not a part of what every start runs through, which has to be compiled before the first answer.
 #[inline(never)]
-fn update_all(store: &dyn Store, found: Rows) -> Result<u8, HostError> {
+fn update_all(store: &dyn Store, found: Rows) -> Result<u16, HostError> {
     let mut bits = 0;
     let (mut is_outdated, mut leftovers) = (false, Vec::new());
     for row in found.rows {
@@ -189,6 +197,8 @@ fn update_all(store: &dyn Store, found: Rows) -> Result<u8, HostError> {
         } else if name == OLD_SCHEDULES || name == NEW_SCHEDULES {
             SCHEDULES.update(store, &name, &sql)?;
             leftovers.push(name);
+        } else if name == "cf_agents_jobs" {
+            bits |= SDK_JOBS;
         }
     }
     for leftover in &leftovers {
