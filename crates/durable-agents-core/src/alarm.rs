@@ -150,6 +150,13 @@ impl Shell {
         self.set_alarm(self.next_alarm(false)?)
     }
 
+    /// The same where something was taken away: an alarm that could not be set goes off too early at worst, for nothing.
+    pub(crate) fn arm_or_log(&self) {
+        if let Err(error) = self.arm() {
+            self.log_failure("set alarm", None, &error.into());
+        }
+    }
+
     /// The same after something has failed that may fail again: what is overdue waits as long again as it has waited already, within
     /// limits. If not even that can be found out, the alarm looks again later.
     pub(crate) fn arm_after_failure(&self) -> Result<(), HostError> {

@@ -35,10 +35,8 @@ impl Drop for KeepAlive {
         let shell = self.0.shell();
         let leases = shell.background.leases.get().saturating_sub(1);
         shell.background.leases.set(leases);
-        if leases == 0
-            && let Err(error) = shell.arm()
-        {
-            shell.log_failure("release keep-alive", None, &error.into());
+        if leases == 0 {
+            shell.arm_or_log();
         }
     }
 }

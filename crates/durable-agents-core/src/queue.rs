@@ -158,9 +158,7 @@ fn begin(entity: &Rc<dyn Entity>) {
             shell.log_failure("queue", None, &error.into());
         }
         shell.background.is_queue_running.set(false);
-        if let Err(error) = shell.arm() {
-            shell.log_failure("set alarm", None, &error.into());
-        }
+        shell.arm_or_log();
     }));
 }
 
@@ -317,7 +315,7 @@ fn remove(shell: &Shell, condition: &str, value: &str) -> Result<u64, TaskError>
     let sql = format!("DELETE FROM cf_agents_queues WHERE {condition} RETURNING id");
     let removed = shell.host.store().run(&sql, &[value.into()])?.rows.len();
     if removed > 0 {
-        shell.arm()?;
+        shell.arm_or_log();
     }
     Ok(u64::try_from(removed).unwrap_or(u64::MAX))
 }

@@ -227,7 +227,7 @@ impl<A: Agent> Context<A> {
         }
         let cancelled = table::delete(shell.host.store(), id)?;
         if cancelled {
-            shell.arm()?;
+            shell.arm_or_log();
         }
         Ok(cancelled)
     }

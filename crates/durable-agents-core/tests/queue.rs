@@ -158,6 +158,26 @@ fn items_are_found_and_taken_back() {
 }
 
 #[test]
+fn what_was_taken_back_is_gone_even_if_the_alarm_cannot_be_set() {
+    let (host, object) = office::<Clerk>();
+    let storage = object.clone();
+    let taken_back = ask(&object, move |cx: Context<Clerk>| async move {
+        cx.schedule(20 * SECOND, Clerk::NOTE, &text("late"))?;
+        let early = cx.schedule(5 * SECOND, Clerk::NOTE, &text("early"))?.id;
+        let item = cx.queue(Clerk::NOTE, &text("item"))?;
+        storage.refuse_storage(Some("set alarm"));
+        let taken_back = (cx.cancel_schedule(&early)?, cx.cancel_schedule(&early)?, cx.dequeue(&item)?, cx.queue_len()?);
+        storage.refuse_storage(None);
+        Ok(taken_back)
+    });
+    assert_eq!(taken_back, (true, false, true, 0));
+    assert_eq!(logged(&host, "set alarm"), 2);
+    // It goes off for nothing, and again for what is left.
+    host.advance(20 * SECOND);
+    assert_eq!(notes(), ["late"]);
+}
+
+#[test]
 fn an_item_taken_back_between_two_attempts_is_not_tried_again() {
     let (host, object) = office::<Clerk>();
     script(&[|| Err(error!("once"))]);
