@@ -120,7 +120,8 @@ impl<'a> ResumeLog<'a> {
     }
 
     /// Writes a frame, which `make` builds from its number, and deletes what is over the limits now. Send it afterwards: what a
-    /// client has seen is in the log then, whatever happens.
+    /// client has seen is in the log then, whatever happens. If only the deletion fails, that is logged, and the next frame makes up
+    /// for it.
     ///
     /// A frame that is itself over the limits, or over what a row can hold, gets a number and is not kept: whoever misses it has
     /// not recovered.
@@ -149,9 +150,7 @@ impl<'a> ResumeLog<'a> {
         // If one of the statements fails, the next frame asks the database.
         self.shell.spans.forget(&self.key);
         self.insert(newest, value)?;
-        if let Some(span) = self.trim(Span { oldest, newest, end_bytes })? {
-            self.shell.spans.keep(&self.key, span);
-        }
+        self.trim_or_log(Span { oldest, newest, end_bytes });
         Ok(Logged { seq, frame })
     }
 
@@ -290,6 +289,15 @@ impl<'a> ResumeLog<'a> {
         let params = [self.key(), mark.seq.into(), mark.at_ms.into(), mark.start_bytes.into(), frame];
         lazy::write(self.shell.store(), CREATE, sql, &params)?;
         Ok(())
+    }
+
+    /// After a frame, which is stored and must be sent: what is left over the limits is no reason to say that it is not.
+    fn trim_or_log(&self, span: Span) {
+        match self.trim(span) {
+            Ok(Some(span)) => self.shell.spans.keep(&self.key, span),
+            Ok(None) => {}
+            Err(error) => self.shell.log_failure("trim resume log", None, &error.into()),
+        }
     }
 
     /// Deletes what is over the limits, if anything can be, and returns what is left. `None`: that is not known any more.
