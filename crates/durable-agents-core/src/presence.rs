@@ -274,18 +274,19 @@ impl<A: Present> Context<A> {
     /// does nothing.
     ///
     /// # Errors
-    /// [`SqlError`].
+    /// [`SqlError`]: it still is who it was, and a second call tries again.
     pub fn depart(&self, connection: &Connection<A>) -> Result<Settled<A::Meta>> {
         let nothing = Settled { news: Vec::new(), look_again_ms: None };
         if connection.link.flags().departed {
             return Ok(nothing);
         }
-        let who = A::who(connection);
+        let settled = match A::who(connection) {
+            Some((user, meta)) => self.go(user, meta, connection)?,
+            None => nothing,
+        };
+        // Not before: if nobody has taken note, the next call does.
         connection.link.mark_departed();
-        match who {
-            Some((user, meta)) => Ok(self.go(user, meta, connection)?),
-            None => Ok(nothing),
-        }
+        Ok(settled)
     }
 
     /// Settles what has become of those who left: the work of an alarm at `look_again_ms`. Harmless at any other time.

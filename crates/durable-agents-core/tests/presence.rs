@@ -305,6 +305,25 @@ fn signing_out_and_becoming_somebody_else_are_departures() {
 }
 
 #[test]
+fn a_departure_that_was_not_stored_is_one_the_next_time() {
+    let host = MemoryHost::new();
+    let object = host.agent::<Hub>("h");
+    let mut eve = object.connect("?user=eve");
+    let mut ada = object.connect("?user=ada");
+    eve.texts();
+    object.refuse_storage(Some("INSERT OR REPLACE INTO cf_presence_leavers"));
+    say(&host, &mut ada, &["sign out", "roster"]);
+    assert_eq!(ada.texts().last().map(String::as_str), Some(r#"{"ada": Online, "eve": Online}"#));
+    object.refuse_storage(None);
+    ada.close(1000, "");
+    host.run_until_idle();
+    assert_eq!(rows(&object), 1);
+    host.advance(Duration::from_secs(5));
+    settle(&object);
+    assert_eq!(eve.texts(), ["ada gone, was Online"]);
+}
+
+#[test]
 fn a_guest_is_nobody() {
     for_every_eviction(|host| {
         let object = host.agent::<Hub>("a");
