@@ -167,6 +167,9 @@ pub enum TaskError {
         /// The name.
         name: String,
     },
+    /// A delay that is no number, or infinite.
+    #[error("the delay must be a finite number of seconds")]
+    DelayNotFinite,
     /// An interval of zero or less, or none that is a number.
     #[error("intervalSeconds must be a positive number")]
     IntervalNotPositive,

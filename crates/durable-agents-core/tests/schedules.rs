@@ -169,18 +169,24 @@ fn c153_a_duplicate_sets_an_alarm_that_was_lost() {
 }
 
 #[test]
-fn c154_intervals_out_of_range_are_refused() {
+fn c154_intervals_and_delays_out_of_range_are_refused() {
     let (_, object) = office::<Clerk>();
     let positive = "intervalSeconds must be a positive number";
-    for (seconds, text) in [
-        (0.0, positive),
-        (-1.0, positive),
-        (f64::NAN, positive),
-        (2_592_001.0, "intervalSeconds cannot exceed 2592000 seconds (30 days)"),
+    let too_long = "intervalSeconds cannot exceed 2592000 seconds (30 days)";
+    let finite = "the delay must be a finite number of seconds";
+    for (when, text) in [
+        (When::every_seconds(0.0), positive),
+        (When::every_seconds(-1.0), positive),
+        (When::every_seconds(f64::NAN), positive),
+        (When::every_seconds(f64::NEG_INFINITY), positive),
+        (When::every_seconds(2_592_001.0), too_long),
+        (When::every_seconds(f64::INFINITY), too_long),
+        (When::after_seconds(f64::NAN), finite),
+        (When::after_seconds(f64::INFINITY), finite),
+        (When::after_seconds(f64::NEG_INFINITY), finite),
     ] {
-        let refusal = refused(&object, move |cx: Context<Clerk>| async move {
-            Ok(cx.schedule(When::every_seconds(seconds), Clerk::NOTE, &String::new())?)
-        });
+        let refusal =
+            refused(&object, move |cx: Context<Clerk>| async move { Ok(cx.schedule(when, Clerk::NOTE, &String::new())?) });
         assert_eq!(refusal, text);
     }
     assert_eq!(MAX_INTERVAL_SECONDS, 2_592_000);

@@ -30,7 +30,8 @@ impl When {
         Self(Kind::After(delay.as_secs_f64()))
     }
 
-    /// The same in seconds; zero or less is at the next occasion.
+    /// The same in seconds; zero or less is at the next occasion, and what is not finite is refused with
+    /// [`TaskError::DelayNotFinite`].
     #[must_use]
     pub const fn after_seconds(delay_seconds: f64) -> Self {
         Self(Kind::After(delay_seconds))
@@ -125,6 +126,7 @@ impl When {
     pub(crate) fn plan(self, now_ms: u64) -> Result<(ScheduleKind, u64), TaskError> {
         let kind = match self.0 {
             Kind::At(time_ms) => return Ok((ScheduleKind::Scheduled, (time_ms / 1_000).min(MAX_TIME_S))),
+            Kind::After(seconds) if !seconds.is_finite() => return Err(TaskError::DelayNotFinite),
             Kind::After(delay_seconds) => {
                 return Ok((ScheduleKind::Delayed { delay_seconds }, seconds_after(now_ms, delay_seconds)));
             }
