@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::agent::Agent;
 use crate::attempt::Job;
+use crate::brief::{MAX_ERROR_BYTES, brief};
 use crate::context::Context;
 use crate::error::Error;
 use crate::host::{HostError, Level};
@@ -22,9 +23,6 @@ use crate::{queue, schedule};
 /// Most dead letters of one agent. One more, and the oldest is forgotten; the log has its id, callback and error.
 pub const MAX_DEAD_LETTERS: usize = 1_000;
 
-/// Longest text of an error that is kept.
-const MAX_ERROR_BYTES: usize = 4_096;
-
 /// Background work that was given up.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,7 +35,7 @@ pub struct DeadLetter {
     pub callback: String,
     /// What the callback would get.
     pub payload: Value,
-    /// Why it was given up: the last error, with its causes.
+    /// Why it was given up: the last error, with its causes. Of one that is longer than 4 KiB, the beginning and the end.
     pub error: String,
     /// How often it was tried. 0: there was no such callback, or no next time.
     pub attempts: u64,
@@ -52,10 +50,7 @@ pub struct DeadLetter {
 pub(crate) fn park(shell: &Shell, job: &Job, error: &Error, attempts: u32) -> Result<(), HostError> {
     let (store, tables) = (shell.host.store(), &shell.background.tables);
     tables.ensure(store, &DEAD_LETTERS)?;
-    let text = format!("{error:#}");
-    let end = MAX_ERROR_BYTES.min(text.len());
-    // No character is longer than four bytes.
-    let text = (0..4).find_map(|less| text.get(..end.saturating_sub(less))).unwrap_or_default();
+    let text = brief(MAX_ERROR_BYTES, format_args!("{error:#}"));
     let (table, id) = (job.table(), || job.id.as_str().into());
     let kept = store.run(
         &format!(

@@ -8,6 +8,7 @@ mod agent;
 mod alarm;
 mod attachment;
 mod attempt;
+mod brief;
 pub mod close;
 mod connection;
 mod context;

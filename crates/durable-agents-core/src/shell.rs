@@ -8,6 +8,7 @@ use futures::future::LocalBoxFuture;
 
 use crate::agent::AgentOptions;
 use crate::alarm::Background;
+use crate::brief::{MAX_ERROR_BYTES, brief};
 use crate::destroy::Closed;
 use crate::eager::begin;
 use crate::error::{Error, StateError};
@@ -107,7 +108,8 @@ impl Shell {
         if let Some(trace) = trace {
             let _ = write!(line, " request={}", trace.request);
         }
-        let _ = write!(line, " error={:?}", format!("{error:#}"));
+        // It may repeat what a client has sent, however long that was.
+        let _ = write!(line, " error={:?}", brief(MAX_ERROR_BYTES, format_args!("{error:#}")));
         self.log(Level::Error, line);
     }
 

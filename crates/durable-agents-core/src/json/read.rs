@@ -5,16 +5,18 @@ use serde::de::{Deserializer, Visitor};
 use serde_json::Error;
 use serde_json::de::StrRead;
 
+use crate::brief::brief_json_error;
+
 /// Reads all of the text.
 ///
 /// As `serde_json` does, except that the members of a struct have names: it would also take an array, in whose place nobody writes one,
 /// and what reads that would be compiled for each type. Structs within are read as `serde_json` reads them.
 ///
 /// # Errors
-/// It is no JSON, or does not fit `T`.
+/// It is no JSON, or does not fit `T`: words that repeat a part of the text, but no more than a bit of it.
 pub(crate) fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Error> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let value = T::deserialize(Named(&mut json))?;
+    let value = T::deserialize(Named(&mut json)).map_err(brief_json_error)?;
     json.end()?;
     Ok(value)
 }

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::Answer;
 use crate::agent::Agent;
+use crate::brief::{MAX_ERROR_BYTES, brief};
 use crate::host::{HostError, HostFault, Level, Target};
 use crate::http::{Body, CONTENT_TYPE, Request, Response, StatusCode};
 use crate::json::{self, Json};
@@ -241,7 +242,7 @@ impl<'w> Remote<'w> {
             // The method's own words are no fault of anybody here.
             let level = if error.is_public() { Level::Warn } else { Level::Error };
             let Self { trace: Trace { request, .. }, origin, target: Target { binding, name, .. }, .. } = &self;
-            let error = error.to_string();
+            let error = brief(MAX_ERROR_BYTES, format_args!("{error}"));
             transport.log(
                 level,
                 &format!("{origin}event=call to={binding}/{name:?} method={method:?} request={request} error={error:?}"),

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use futures::future::LocalBoxFuture;
 
 use super::{Reply, Rest, Runtime, is_internal, rest_of};
+use crate::brief::{MAX_ERROR_BYTES, MAX_JSON_ERROR_BYTES, brief};
 use crate::error::{Error, REQUEST_FAILED};
 use crate::host::{HostError, SocketError};
 use crate::http::Request;
@@ -142,7 +143,7 @@ impl Runtime {
             self.shell().log_failure(event, Some(link), error);
             return REQUEST_FAILED.to_owned();
         }
-        error.to_string()
+        words_of(error)
     }
 
     /// Answers a call by another agent or by the worker.
@@ -192,7 +193,7 @@ impl Runtime {
                     self.shell().log_failure_within(method.name, None, Some(&trace), &error);
                     internal()
                 }
-                None => (Kind::Method, error.to_string()),
+                None => (Kind::Method, words_of(&error)),
             })
         })
     }
@@ -202,9 +203,18 @@ fn internal() -> (Kind, String) {
     (Kind::Internal, String::new())
 }
 
-fn refusal(found: &Found, method: &str) -> String {
-    match found {
-        Found::Uncallable => format!("Method {method} is not callable"),
-        Found::Nothing | Found::Method(_) => format!("Method {method} does not exist"),
+/// The words of a method that failed: as they are, unless they are those of an error that repeats what it could not read.
+fn words_of(error: &Error) -> String {
+    match error.downcast_ref::<serde_json::Error>() {
+        Some(wrong) => brief(MAX_JSON_ERROR_BYTES, format_args!("{wrong}")),
+        None => error.to_string(),
     }
+}
+
+fn refusal(found: &Found, method: &str) -> String {
+    let what = match found {
+        Found::Uncallable => "is not callable",
+        Found::Nothing | Found::Method(_) => "does not exist",
+    };
+    brief(MAX_ERROR_BYTES, format_args!("Method {method} {what}"))
 }
