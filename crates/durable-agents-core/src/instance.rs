@@ -427,6 +427,8 @@ impl<A: Agent> Entity for Instance<A> {
         if !has_state::<A>() {
             return Err(StateError::Unset);
         }
+        // Before it is read: a value may take many times the bytes of its text.
+        state::check_size(json)?;
         let next = decode(json)?;
         let source = Source::Connection(self.connection(link));
         self.commit_state(next, source, None)

@@ -1,10 +1,21 @@
 //! Where in a JSON text something does not fit.
 
+use std::fmt::{self, Display, Formatter};
+
+use crate::brief::brief;
+
+/// Longest path, in bytes. Keys are as long as somebody outside has made them.
+const MAX_PATH_BYTES: usize = 256;
+
+/// Most steps of a path; how deep what nobody asked for is nested has no limit.
+const MAX_STEPS: usize = 64;
+
 /// The error's text, with the path of the value that it is about: `order.lines[2].price: invalid type: …`.
 ///
-/// The path is looked for in the text once reading has failed, so that reading itself is the plain one.
+/// The path is looked for in the text once reading has failed, so that reading itself is the plain one. The error's own text is taken
+/// for short.
 pub(crate) fn with_path(json: &str, error: &serde_json::Error) -> String {
-    match path(json, offset(json, error)) {
+    match brief(MAX_PATH_BYTES, format_args!("{}", path(json, offset(json, error)))) {
         path if path.is_empty() => error.to_string(),
         path => format!("{path}: {error}"),
     }
@@ -23,9 +34,50 @@ enum Step<'j> {
     Key(Option<&'j str>),
 }
 
+/// The outer steps, and how many there are in all.
+struct Path<'j> {
+    steps: Vec<Step<'j>>,
+    depth: usize,
+}
+
+impl<'j> Path<'j> {
+    fn enter(&mut self, step: Step<'j>) {
+        if self.depth < MAX_STEPS {
+            self.steps.push(step);
+        }
+        self.depth += 1;
+    }
+
+    fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        self.steps.truncate(self.depth);
+    }
+
+    /// The innermost, unless it is too deep.
+    fn last(&mut self) -> Option<&mut Step<'j>> {
+        if self.depth > MAX_STEPS { None } else { self.steps.last_mut() }
+    }
+}
+
+impl Display for Path<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut is_first = true;
+        for step in &self.steps {
+            match step {
+                Step::Index(index) => write!(f, "[{index}]")?,
+                Step::Key(Some(key)) if is_first => f.write_str(key)?,
+                Step::Key(Some(key)) => write!(f, ".{key}")?,
+                Step::Key(None) => continue,
+            }
+            is_first = false;
+        }
+        f.write_str(if self.depth > MAX_STEPS { "…" } else { "" })
+    }
+}
+
 /// The path of the value that was being read when the first `offset` bytes had been.
-fn path(json: &str, offset: usize) -> String {
-    let mut steps = Vec::new();
+fn path(json: &str, offset: usize) -> Path<'_> {
+    let mut path = Path { steps: Vec::new(), depth: 0 };
     let mut string_start = None;
     let mut is_escaped = false;
     for (at, byte) in json.bytes().enumerate().take(offset) {
@@ -36,7 +88,7 @@ fn path(json: &str, offset: usize) -> String {
                 b'"' => {
                     string_start = None;
                     // A string is a key where there is none yet.
-                    if let Some(Step::Key(key @ None)) = steps.last_mut() {
+                    if let Some(Step::Key(key @ None)) = path.last() {
                         *key = json.get(start..at);
                     }
                 }
@@ -46,23 +98,15 @@ fn path(json: &str, offset: usize) -> String {
         }
         match byte {
             b'"' => string_start = Some(at + 1),
-            b'{' => steps.push(Step::Key(None)),
-            b'[' => steps.push(Step::Index(0)),
-            b'}' | b']' => drop(steps.pop()),
-            b',' => match steps.last_mut() {
+            b'{' => path.enter(Step::Key(None)),
+            b'[' => path.enter(Step::Index(0)),
+            b'}' | b']' => path.leave(),
+            b',' => match path.last() {
                 Some(Step::Key(key)) => *key = None,
                 Some(Step::Index(index)) => *index += 1,
                 None => {}
             },
             _ => {}
-        }
-    }
-    let mut path = String::new();
-    for step in steps {
-        match step {
-            Step::Index(index) => path.push_str(&format!("[{index}]")),
-            Step::Key(Some(key)) => path.extend([if path.is_empty() { "" } else { "." }, key]),
-            Step::Key(None) => {}
         }
     }
     path
@@ -105,5 +149,22 @@ mod tests {
             let text = with_path(json, &error);
             assert!(text.starts_with(expected), "{json}: {text}");
         }
+    }
+
+    #[test]
+    fn a_path_is_bounded_however_deep_a_text_is_nested_and_however_long_its_keys_are() {
+        let with_path = |json: &str| with_path(json, &serde_json::from_str::<Order>(json).expect_err("does not fit"));
+        // What nobody asked for is skipped, and may be nested deeper than what is read.
+        let (open, close) = ("[{\"a\":".repeat(100_000), "}]".repeat(100_000));
+        let text = with_path(&format!(r#"{{"b":{open}1{close},"name":5}}"#));
+        assert!(text.starts_with("name: invalid type"), "{text}");
+        let text = with_path(&format!(r#"{{"b":{open}1!{close},"name":5}}"#));
+        let steps = format!("b{}[0]…: ", "[0].a".repeat(31));
+        assert!(text.starts_with(&steps), "{text}");
+        assert_eq!(path(&open, open.len()).steps.len(), MAX_STEPS);
+
+        let long = "k".repeat(1_000_000);
+        let text = with_path(&format!(r#"{{"{long}":!}}"#));
+        assert!(text.starts_with("kkk") && text.contains("kkk: expected value") && text.len() < 400, "{text}");
     }
 }

@@ -31,14 +31,19 @@ pub(crate) fn read(tables: &Tables, store: &dyn Store) -> Result<Option<String>,
 /// Replaces the stored text by that in a [`StateFrame`], which `message` is.
 pub(crate) fn write(tables: &Tables, store: &dyn Store, message: &Payload<'_>) -> Result<(), StateError> {
     let around = StateFrame::around();
-    let size_bytes = around.part_of(message).len();
-    if size_bytes > MAX_STATE_BYTES {
-        return Err(StateError::TooLarge { size_bytes, limit_bytes: MAX_STATE_BYTES });
-    }
+    check_size(around.part_of(message))?;
     // The id is in the text: a parameter more is a string more for the platform to make.
     let sql = "INSERT OR REPLACE INTO cf_agents_state (id, state) VALUES ('cf_state_row_id', ?)";
     tables.write(store, &STATE, || store.write_part(sql, message, around))?;
     Ok(())
+}
+
+/// Whether a state, JSON text, is small enough.
+pub(crate) fn check_size(json: &str) -> Result<(), StateError> {
+    match json.len() {
+        size_bytes if size_bytes > MAX_STATE_BYTES => Err(StateError::TooLarge { size_bytes, limit_bytes: MAX_STATE_BYTES }),
+        _ => Ok(()),
+    }
 }
 
 /// Puts a text that could not be read out of the way.
@@ -48,5 +53,5 @@ pub(crate) fn set_aside(store: &dyn Store) -> Result<(), HostError> {
     Ok(())
 }
 
-/// Largest state, in bytes of JSON: what a row may hold, less its id.
+/// Largest state, in bytes of JSON: what a row may hold, less its id. That of a client may not be larger as it was sent, either.
 pub const MAX_STATE_BYTES: usize = MAX_VALUE_BYTES - 64;

@@ -487,6 +487,25 @@ fn a_state_of_another_shape_is_refused_and_the_log_names_the_field() {
 }
 
 #[test]
+fn a_state_that_is_too_large_is_refused_before_anybody_reads_it() {
+    let host = MemoryHost::new();
+    let object = host.agent::<Typed>("a");
+    let mut client = object.connect("");
+    for (size, expected) in [
+        (MAX_STATE_BYTES, "addresses: invalid type: string"),
+        (MAX_STATE_BYTES + 1, &format!("state is {} bytes of JSON, limit is {MAX_STATE_BYTES}", MAX_STATE_BYTES + 1)),
+    ] {
+        let wrong = json!({"addresses": "x".repeat(size - r#"{"addresses":""}"#.len())});
+        client.set_state(&wrong);
+        assert_eq!(client.texts(), [REJECTED]);
+        let log = host.take_log();
+        assert!(log.len() == 1 && log[0].contains(expected), "{log:?}");
+        assert!(log[0].len() < 10_000, "{} bytes", log[0].len());
+    }
+    assert_eq!(stored(&object).as_deref(), Some("null"));
+}
+
+#[test]
 fn an_agent_without_state_cannot_be_given_one() {
     let host = MemoryHost::new();
     let object = host.agent::<Stateless>("a");
