@@ -84,7 +84,7 @@ pub(crate) struct Link {
     typed_meter: RefCell<Option<Rc<dyn Any>>>,
     saved: Cell<Saved>,
     pub(crate) inbox: RefCell<Inbox>,
-    // Told when it is no longer listed, and when a stream to it has ended.
+    // Told when it is no longer listed.
     pub(crate) farewells: Farewells,
 }
 

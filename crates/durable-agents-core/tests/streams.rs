@@ -9,6 +9,8 @@
 
 mod common;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::time::Duration;
 
 use common::{agent, note, notes};
@@ -24,6 +26,16 @@ impl Drop for Dropped {
     fn drop(&mut self) {
         note("dropped");
     }
+}
+
+/// Notes each look at `work`.
+async fn counted(what: &str, work: impl Future<Output = ()>) {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        note(what);
+        work.as_mut().poll(cx)
+    })
+    .await;
 }
 
 fn stream(call: &Call<Source>) -> Stream<Value> {
@@ -75,6 +87,15 @@ agent!(Source: (), (), ();
                     stream.closed().await;
                     note(format!("after the method: {}", outcome(stream.send(json!(1)))));
                 });
+                Ok(None)
+            })).streaming(),
+            Callable::new("watched", |call| Box::pin(async move {
+                let (stream, wait_ms) = (stream(&call), call.args.get(0, "wait_ms")?);
+                call.cx.wait_until({
+                    let stream = stream.clone();
+                    async move { counted("closed", stream.closed()).await }
+                });
+                counted("method", call.cx.sleep(Duration::from_millis(wait_ms))).await;
                 Ok(None)
             })).streaming(),
             Callable::new("unwritable", |call| Box::pin(async move {
@@ -224,6 +245,33 @@ fn streams_of_one_socket_do_not_mix_with_each_other_or_with_calls() {
         let expected: Vec<_> = (0..count).map(|number| (false, number)).chain([(true, count)]).collect();
         assert_eq!(frames, expected, "{id}");
     }
+}
+
+/// How often the methods, and those who wait for their streams' ends, were looked at since the last time.
+fn looks() -> (usize, usize) {
+    let looks = notes();
+    let at = |what| looks.iter().filter(|look| *look == what).count();
+    (at("method"), at("closed"))
+}
+
+#[test]
+fn the_end_of_a_stream_wakes_no_other_of_its_socket() {
+    let host = MemoryHost::new();
+    let mut client = host.agent::<Source>("a").connect("");
+    for id in 0..100 {
+        client.send(json!({"type": "rpc", "id": id.to_string(), "method": "watched", "args": [id + 1]}).to_string());
+    }
+    host.advance(Duration::ZERO);
+    notes();
+    host.advance(Duration::from_millis(50));
+    assert_eq!(client.texts().len(), 50);
+    assert_eq!(looks(), (50, 50));
+    // All of them hear that the caller has left.
+    client.cut();
+    host.run_until_idle();
+    assert_eq!(looks(), (50, 50));
+    host.advance(Duration::from_secs(1));
+    assert_eq!(looks(), (0, 0));
 }
 
 #[test]

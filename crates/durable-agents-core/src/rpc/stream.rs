@@ -11,6 +11,7 @@ use std::task::Poll;
 use serde::Serialize;
 
 use crate::error::REQUEST_FAILED;
+use crate::farewell::Farewells;
 use crate::host::SocketError;
 use crate::json::Json;
 use crate::link::Link;
@@ -97,12 +98,13 @@ impl<T, F> Stream<T, F> {
 
     /// Ends once the stream has ended or the caller has gone. For work beside the method; the method itself is dropped then.
     pub async fn closed(&self) {
-        let farewell = self.outlet.link.farewells.join();
+        let (of_caller, of_stream) = (self.outlet.link.farewells.join(), self.outlet.farewells.join());
         poll_fn(|cx| {
             if !self.outlet.is_open() {
                 return Poll::Ready(());
             }
-            farewell.register(cx.waker());
+            of_caller.register(cx.waker());
+            of_stream.register(cx.waker());
             Poll::Pending
         })
         .await;
@@ -127,11 +129,13 @@ pub(crate) struct Outlet {
     // Of the call: a string, as JSON text.
     id: String,
     ended: Cell<bool>,
+    // Told when this stream has ended. Those of the link are told when the caller leaves, and wake the streams of all its calls.
+    farewells: Farewells,
 }
 
 impl Outlet {
     pub(crate) fn new(link: Rc<Link>, id: String) -> Self {
-        Self { link, id, ended: Cell::new(false) }
+        Self { link, id, ended: Cell::new(false), farewells: Farewells::default() }
     }
 
     pub(crate) fn link(&self) -> &Rc<Link> {
@@ -161,7 +165,7 @@ impl Outlet {
     fn send_last(&self, frame: String) -> Result<(), StreamError> {
         self.check_open()?;
         self.ended.set(true);
-        self.link.farewells.say();
+        self.farewells.say();
         let sent = self.send(frame);
         if matches!(sent, Err(StreamError::Platform(_))) {
             // Too long for the socket, for instance. The caller would wait for ever; if this fails too, there is no way to it.
