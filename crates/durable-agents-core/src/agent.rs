@@ -22,7 +22,8 @@ use crate::task::Handler;
 /// # How hooks run
 /// - One at a time in the sense of one thread, interleaved at every `.await`. What must not be torn apart goes between two of them.
 /// - [`on_start`](Self::on_start) ends before anything else begins; [`on_connect`](Self::on_connect) ends before that connection's
-///   first [`on_message`](Self::on_message).
+///   first [`on_message`](Self::on_message). Until then messages wait: at most 1,024 of a connection, and about 32 MiB of all connections
+///   of the instance. Who sends more is closed with 1013, and what else of it waits is dropped.
 /// - An error or a panic costs the event it happened in, and nothing else: it is logged with its place, the error hook named
 ///   below is told, and the client sees what the protocol says and no internals.
 /// - Fields of the struct are memory: gone at hibernation, eviction and deploy. What must survive goes into the state, into a

@@ -98,17 +98,48 @@ pub(crate) enum Barred {
     Destroyed,
 }
 
-/// Most events that wait on one connection for its connect hook or the start.
-pub(crate) const MAX_INBOX_EVENTS: usize = 1_024;
+/// Most messages that wait on one connection for its connect hook or the start.
+pub(crate) const MAX_INBOX_MESSAGES: usize = 1_024;
 
-/// Most bytes that wait so: the largest single message the platform delivers.
+/// Most bytes of messages that wait so, on all connections of an instance: the largest single message the platform delivers, and a
+/// quarter of an object's memory.
 pub(crate) const MAX_INBOX_BYTES: usize = 32 * 1024 * 1024;
+
+/// What a message takes in memory beside its own bytes, or a bit more.
+const OVERHEAD_BYTES: usize = 64;
+
+/// The place that an instance has for what waits in the inboxes of its connections.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    taken_bytes: Cell<usize>,
+}
+
+impl Room {
+    /// Many small messages must not take more than a few large ones; those of one connection always have their overhead.
+    const BYTES: usize = MAX_INBOX_BYTES + MAX_INBOX_MESSAGES * OVERHEAD_BYTES;
+
+    fn take(&self, message: &Message) -> Result<(), Overflow> {
+        let taken_bytes = self.taken_bytes.get().saturating_add(bytes_of(message));
+        if taken_bytes > Self::BYTES {
+            return Err(Overflow);
+        }
+        self.taken_bytes.set(taken_bytes);
+        Ok(())
+    }
+
+    fn give_back(&self, message: &Message) {
+        self.taken_bytes.set(self.taken_bytes.get().saturating_sub(bytes_of(message)));
+    }
+}
+
+fn bytes_of(message: &Message) -> usize {
+    message.len().saturating_add(OVERHEAD_BYTES)
+}
 
 /// What a connection's connect hook, or the start, has not let through yet.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     events: VecDeque<Waiting>,
-    size_bytes: usize,
 }
 
 /// One event of a connection that waits.
@@ -129,19 +160,18 @@ impl Waiting {
     }
 }
 
-/// The inbox is full.
+/// The inbox is full, or the room for all of them.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Overflow;
 
 impl Inbox {
     /// Keeps an event. The end of a connection is always kept: there is one, and it must not be lost.
-    pub(crate) fn push(&mut self, event: Waiting) -> Result<(), Overflow> {
+    pub(crate) fn push(&mut self, event: Waiting, room: &Room) -> Result<(), Overflow> {
         if let Waiting::Message(message) = &event {
-            let size_bytes = self.size_bytes.saturating_add(message.len());
-            if self.events.len() >= MAX_INBOX_EVENTS || size_bytes > MAX_INBOX_BYTES {
+            if self.events.len() >= MAX_INBOX_MESSAGES {
                 return Err(Overflow);
             }
-            self.size_bytes = size_bytes;
+            room.take(message)?;
         }
         self.events.push_back(event);
         Ok(())
@@ -151,22 +181,27 @@ impl Inbox {
         self.events.is_empty()
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Waiting> {
+    pub(crate) fn pop(&mut self, room: &Room) -> Option<Waiting> {
         let event = self.events.pop_front()?;
         if self.events.is_empty() {
             // Nothing may ever wait on that connection again.
             self.events = VecDeque::new();
         }
         if let Waiting::Message(message) = &event {
-            self.size_bytes = self.size_bytes.saturating_sub(message.len());
+            room.give_back(message);
         }
         Some(event)
     }
 
     /// Forgets the messages and keeps the end of the connection.
-    pub(crate) fn drop_messages(&mut self) {
-        self.events.retain(|event| !matches!(event, Waiting::Message(_)));
-        self.size_bytes = 0;
+    pub(crate) fn drop_messages(&mut self, room: &Room) {
+        self.events.retain(|event| match event {
+            Waiting::Message(message) => {
+                room.give_back(message);
+                false
+            }
+            Waiting::Close(_) | Waiting::Error(_) => true,
+        });
     }
 }
 
@@ -208,22 +243,43 @@ mod tests {
         assert!(third.as_mut().poll(&mut cx).is_ready());
     }
 
+    fn message(size_bytes: usize) -> Waiting {
+        Waiting::Message(Message::Binary(vec![0; size_bytes]))
+    }
+
     #[test]
     fn an_inbox_is_bounded_in_count_and_bytes_and_keeps_the_close() {
-        let mut inbox = Inbox::default();
-        for _ in 0..MAX_INBOX_EVENTS {
-            assert_eq!(inbox.push(Waiting::Message(Message::Text(String::new()))), Ok(()));
+        let (mut inbox, room) = (Inbox::default(), Room::default());
+        for _ in 0..MAX_INBOX_MESSAGES {
+            assert_eq!(inbox.push(message(MAX_INBOX_BYTES / MAX_INBOX_MESSAGES), &room), Ok(()));
         }
-        assert_eq!(inbox.push(Waiting::Message(Message::Text(String::new()))), Err(Overflow));
+        assert_eq!(inbox.push(message(0), &room), Err(Overflow));
         let close = Close { code: 1000, reason: String::new(), was_clean: true };
-        assert_eq!(inbox.push(Waiting::Close(close)), Ok(()));
-        inbox.drop_messages();
-        assert!(matches!(inbox.pop(), Some(Waiting::Close(_))));
-        assert!(inbox.pop().is_none());
+        assert_eq!(inbox.push(Waiting::Close(close), &room), Ok(()));
+        inbox.drop_messages(&room);
+        assert!(matches!(inbox.pop(&room), Some(Waiting::Close(_))));
+        assert!(inbox.pop(&room).is_none());
+        assert_eq!(room.taken_bytes.get(), 0);
 
-        assert_eq!(inbox.push(Waiting::Message(Message::Binary(vec![0; MAX_INBOX_BYTES]))), Ok(()));
-        assert_eq!(inbox.push(Waiting::Message(Message::Binary(vec![0]))), Err(Overflow));
-        assert!(inbox.pop().is_some());
-        assert_eq!(inbox.push(Waiting::Message(Message::Binary(vec![0]))), Ok(()));
+        assert_eq!(inbox.push(message(MAX_INBOX_BYTES), &room), Ok(()));
+        assert_eq!(inbox.push(message(Room::BYTES - MAX_INBOX_BYTES), &room), Err(Overflow));
+        assert!(inbox.pop(&room).is_some());
+        assert_eq!(inbox.push(message(Room::BYTES - MAX_INBOX_BYTES), &room), Ok(()));
+    }
+
+    #[test]
+    fn all_inboxes_share_one_room_in_which_small_messages_count_as_well() {
+        let room = Room::default();
+        let mut inboxes: Vec<Inbox> = (0..1_000).map(|_| Inbox::default()).collect();
+        let mut kept = 0;
+        for inbox in &mut inboxes {
+            kept += (0..MAX_INBOX_MESSAGES).map_while(|_| inbox.push(message(0), &room).ok()).count();
+        }
+        assert_eq!(kept, Room::BYTES / OVERHEAD_BYTES);
+        assert!(size_of::<Waiting>() <= OVERHEAD_BYTES);
+        for inbox in &mut inboxes {
+            inbox.drop_messages(&room);
+        }
+        assert_eq!(room.taken_bytes.get(), 0);
     }
 }

@@ -18,7 +18,7 @@ use crate::guard::{Hook, PanicError};
 use crate::host::{Host, HostError, Socket, Upgrade};
 use crate::http::{Request, Response, StatusCode};
 use crate::instance::{Entity, Instance, Plan, report};
-use crate::lifecycle::{Barred, Overflow, Waiting};
+use crate::lifecycle::{Barred, Overflow, Room, Waiting};
 use crate::link::{Link, Phase};
 use crate::message::Message;
 use crate::rpc::{CallError, Incoming, StreamError, Trace};
@@ -162,6 +162,10 @@ impl Runtime {
         self.entity.shell()
     }
 
+    fn room(&self) -> &Room {
+        &self.shell().room
+    }
+
     /// Whether an event need not wait for others.
     fn is_open(&self) -> bool {
         let shell = self.shell();
@@ -280,7 +284,7 @@ impl Runtime {
             Ok(()) => link.set_phase(Phase::Open),
             Err(error) => {
                 link.set_phase(Phase::Leaving);
-                link.inbox.borrow_mut().drop_messages();
+                link.inbox.borrow_mut().drop_messages(self.room());
                 abandon(&*socket, CONNECT_FAILED);
                 self.report_of(&link, "on_connect", error);
             }
@@ -308,7 +312,7 @@ impl Runtime {
     /// Handles what waited for the connect hook or the start: each begins in order, none waits for the end of another.
     fn drain(&self, link: &Rc<Link>) {
         loop {
-            let Some(event) = link.inbox.borrow_mut().pop() else { return };
+            let Some(event) = link.inbox.borrow_mut().pop(self.room()) else { return };
             if let Some(rest) = self.handle(Rc::clone(link), event) {
                 self.shell().host.spawn(rest);
             }
@@ -319,11 +323,11 @@ impl Runtime {
         if matches!(event, Waiting::Message(_)) && !link.is_listed() {
             return;
         }
-        let kept = link.inbox.borrow_mut().push(event);
+        let kept = link.inbox.borrow_mut().push(event, self.room());
         if kept == Err(Overflow) {
             let (code, reason) = close::INBOX_FULL;
             self.shell().log_failure("connect", Some(link), &error!("{reason}"));
-            link.inbox.borrow_mut().drop_messages();
+            link.inbox.borrow_mut().drop_messages(self.room());
             // Closed already is what we want.
             let _ = link.close(code, reason);
         }
@@ -365,7 +369,7 @@ impl Runtime {
             while runtime.pass(None, None).await.is_err() {
                 // The start was for the first of them, which has failed with it; the next one tries again. After the end of the
                 // agent that is over at once for all of them.
-                let first = link.inbox.borrow_mut().pop();
+                let first = link.inbox.borrow_mut().pop(runtime.room());
                 if let Some(end @ (Waiting::Close(_) | Waiting::Error(_))) = first {
                     runtime.bury(&link, end.as_close());
                 }
@@ -373,7 +377,7 @@ impl Runtime {
                     return;
                 }
             }
-            let first = link.inbox.borrow_mut().pop();
+            let first = link.inbox.borrow_mut().pop(runtime.room());
             let rest = first.and_then(|event| runtime.handle(Rc::clone(&link), event));
             runtime.drain(&link);
             if let Some(rest) = rest {

@@ -13,7 +13,7 @@ use crate::destroy::Closed;
 use crate::eager::begin;
 use crate::error::{Error, StateError};
 use crate::host::{Host, HostError, Level, Socket, SocketError, Store};
-use crate::lifecycle::Gate;
+use crate::lifecycle::{Gate, Room};
 use crate::link::{Link, Links, SERIAL_COUNT_BITS};
 use crate::message::Payload;
 use crate::resume::Spans;
@@ -30,6 +30,7 @@ pub(crate) struct Shell {
     pub(crate) next_run: fn(&Self, bool) -> Result<Option<u64>, HostError>,
     pub(crate) links: Links,
     pub(crate) gate: Gate,
+    pub(crate) room: Room,
     pub(crate) started: Cell<bool>,
     pub(crate) background: Background,
     pub(crate) spans: Spans,
@@ -52,6 +53,7 @@ impl Shell {
             options,
             next_run,
             gate: Gate::default(),
+            room: Room::default(),
             started: Cell::new(false),
             background: Background::default(),
             spans: Spans::default(),

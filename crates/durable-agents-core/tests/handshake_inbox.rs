@@ -16,7 +16,7 @@ use durable_agents_core::http::Request;
 use durable_agents_core::testing::{Client, MemoryHost, Object};
 use durable_agents_core::{AgentOptions, Close, Connection, Context, Message, Result, bail};
 
-/// Most events that wait, and most bytes.
+/// Most events that wait on one connection, and most bytes on all of them.
 const MAX_EVENTS: usize = 1_024;
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
@@ -116,8 +116,7 @@ fn the_inbox_takes_its_limit() {
 fn over_the_limit_the_connection_is_closed_and_nobody_else_notices() {
     let megabyte = vec![0; 1024 * 1024];
     let too_many = vec![Message::Text("x".to_owned()); MAX_EVENTS + 1];
-    let mut too_large = vec![Message::Binary(megabyte); MAX_BYTES / (1024 * 1024)];
-    too_large.push(Message::Text("x".to_owned()));
+    let too_large = vec![Message::Binary(megabyte); MAX_BYTES / (1024 * 1024) + 1];
     for messages in [too_many, too_large] {
         let (host, object, mut bystander) = world();
         let mut client = object.dial("?wait").early(messages).connect();
@@ -133,6 +132,36 @@ fn over_the_limit_the_connection_is_closed_and_nobody_else_notices() {
         let log = host.log();
         assert!(log.len() == 1 && log[0].contains("Too many messages"), "{log:?}");
         still_served(&mut bystander);
+    }
+}
+
+#[test]
+fn what_waits_on_all_connections_together_has_the_limit_of_one() {
+    let (host, object, mut bystander) = world();
+    let early = |bytes| object.dial("?wait").early([Message::Binary(vec![0; bytes])]).connect();
+    let mut clients = [early(MAX_BYTES / 2), early(MAX_BYTES / 4)];
+    let mut refused = early(MAX_BYTES / 8);
+    refused.send(vec![0; MAX_BYTES / 4]);
+    // What it had is given back.
+    let mut last = early(MAX_BYTES / 4);
+    still_served(&mut bystander);
+    notes();
+    host.advance(Duration::from_millis(500));
+    let close = refused.close_event();
+    assert_eq!((close.code, close.reason.as_str()), (1013, "Too many messages before the connection was ready"));
+    assert_eq!(notes().iter().filter(|noted| *noted == "closed 1013").count(), 1);
+    for client in clients.iter_mut().chain([&mut last]) {
+        assert_eq!(client.frames().len(), 1);
+        assert!(client.is_open());
+    }
+
+    // So is what has been handled, and what was dropped.
+    for then in ["", "&then=fail", "&then=close", ""] {
+        let mut client = object.dial(&format!("?wait{then}")).early([Message::Binary(vec![0; MAX_BYTES])]).connect();
+        still_served(&mut bystander);
+        host.advance(Duration::from_millis(500));
+        assert_eq!(client.frames().len(), usize::from(then != "&then=close"), "{then}");
+        assert!(!client.is_open() || then.is_empty());
     }
 }
 

@@ -271,3 +271,23 @@ fn what_waits_for_a_start_is_bounded_for_each_connection() {
     assert!(log.len() == 1 && log[0].contains("Too many messages"), "{log:?}");
     assert_eq!(bystander.texts(), ["hello"]);
 }
+
+#[test]
+fn what_waits_for_a_start_on_all_connections_together_has_a_bound_too() {
+    let host = MemoryHost::new();
+    let (object, mut client) = asleep(&host);
+    let [mut other, mut third] = [(), ()].map(|()| object.dial("").start());
+    host.advance(Duration::from_millis(100));
+    object.evict();
+    notes();
+    let large = "x".repeat(20 * 1024 * 1024);
+    client.send(large.as_str());
+    other.send(large.as_str());
+    third.send("hello");
+    host.advance(Duration::from_millis(100));
+    // Too long to be printed.
+    assert!(notes() == ["start", "started", &large, "hello", "closed 1013"]);
+    assert!(client.texts() == [large]);
+    assert_eq!(other.close_event().code, 1013);
+    assert_eq!(third.texts(), ["hello"]);
+}
