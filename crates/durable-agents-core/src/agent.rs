@@ -26,6 +26,10 @@ use crate::task::Handler;
 ///   of the instance. Who sends more is closed with 1013, and what else of it waits is dropped.
 /// - An error or a panic costs the event it happened in, and nothing else: it is logged with its place, the error hook named
 ///   below is told, and the client sees what the protocol says and no internals.
+/// - What a client can cause alone is logged as information, so that nobody fills the log of errors from outside: a state that is
+///   refused, an id or URL without room, messages beyond the bounds, a connection that breaks or is gone when something is sent to it.
+///   Calls that cannot be made are answered and not logged. An error of a hook's own is logged as an error, whatever it is about: what
+///   is wrong with a message is best told to its sender.
 /// - Fields of the struct are memory: gone at hibernation, eviction and deploy. What must survive goes into the state, into a
 ///   connection's state or into SQL.
 #[allow(async_fn_in_trait, reason = "an object lives on one thread; its futures are never sent")]

@@ -518,7 +518,7 @@ async fn run_row(entity: &Rc<dyn Entity>, row: Row) -> Result<Next> {
         }
     }
     for error in errors {
-        report(entity, &job.label(), None, error);
+        report(entity, &job.label(), error);
     }
     Ok(Next::Row)
 }

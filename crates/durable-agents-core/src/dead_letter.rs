@@ -82,7 +82,7 @@ pub(crate) fn park(shell: &Shell, job: &Job, error: &Error, attempts: u32) -> Re
 /// The same, and tells the error hook, which may put it back.
 pub(crate) fn give_up(entity: &Rc<dyn Entity>, job: &Job, error: Error, attempts: u32) -> Result<(), HostError> {
     park(entity.shell(), job, &error, attempts)?;
-    report(entity, &job.label(), None, error);
+    report(entity, &job.label(), error);
     Ok(())
 }
 

@@ -253,7 +253,7 @@ impl<A: Agent> Instance<A> {
         let instance: Rc<dyn Entity> = Rc::clone(self) as _;
         self.shell.begin(Box::pin(async move {
             if let Err(error) = guard(work).await {
-                report(&instance, event, None, error);
+                report(&instance, event, error);
             }
         }));
     }
@@ -511,8 +511,13 @@ fn while_listening(call: Hook<Answer>, outlet: Rc<Outlet>) -> Hook<Answer> {
 }
 
 /// Logs a failure that belongs to no connection and tells the error hook, for which nobody waits.
-pub(crate) fn report(entity: &Rc<dyn Entity>, event: &str, trace: Option<&Trace>, error: Error) {
-    entity.shell().log_failure_within(event, None, trace, &error);
+pub(crate) fn report(entity: &Rc<dyn Entity>, event: &str, error: Error) {
+    entity.shell().log_failure(event, None, &error);
+    tell(entity, error);
+}
+
+/// Tells the error hook of a failure, for which nobody waits.
+pub(crate) fn tell(entity: &Rc<dyn Entity>, error: Error) {
     let entity = Rc::clone(entity);
     let shell = Rc::clone(&entity);
     shell.shell().begin(Box::pin(async move {

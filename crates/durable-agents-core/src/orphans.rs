@@ -99,5 +99,5 @@ pub(crate) fn report_recurring(entity: &Rc<dyn Entity>) {
         },
         Err(error) => error.into(),
     };
-    report(entity, "schedule", None, error);
+    report(entity, "schedule", error);
 }

@@ -1,11 +1,13 @@
 //! The order of things: one method for each event of the platform.
 
 mod calls;
+mod fault;
 
 pub(crate) use calls::{Serve, ServeCode};
 
 use std::rc::Rc;
 
+use fault::{Nameless, OF_CLIENTS, is_internal, level_of};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 
@@ -13,20 +15,18 @@ use crate::agent::{Agent, Close};
 use crate::attachment::Flags;
 use crate::close;
 use crate::eager::begin;
-use crate::error::{AttachmentError, CONNECT_FAILED, ConnectionError, Error, REQUEST_FAILED, Result, StateError, error};
-use crate::guard::{Hook, PanicError};
-use crate::host::{Host, HostError, Socket, Upgrade};
+use crate::error::{CONNECT_FAILED, Error, REQUEST_FAILED, Result, StateError, error};
+use crate::guard::Hook;
+use crate::host::{Host, HostError, Level, Socket, Upgrade};
 use crate::http::{Request, Response, StatusCode};
-use crate::instance::{Entity, Instance, Plan, report};
+use crate::instance::{Entity, Instance, Plan, tell};
 use crate::lifecycle::{Barred, Overflow, Room, Waiting};
 use crate::link::{Link, Phase};
 use crate::message::Message;
-use crate::rpc::{CallError, Incoming, StreamError, Trace};
+use crate::rpc::{Incoming, Trace};
 use crate::shell::Shell;
-use crate::sql::SqlError;
 use crate::stub::INTERNAL_HEADERS;
 use crate::tags::TagError;
-use crate::task::TaskError;
 use crate::wire::client::ClientFrame;
 use crate::{alarm, destroy, wire};
 
@@ -200,9 +200,7 @@ impl Runtime {
 
     async fn start(&self, props: Option<String>, trace: Option<Rc<Trace>>) -> Result<()> {
         if !self.shell().learn_name() {
-            return Err(error!(
-                "the object does not know its name: reach it by a name of at most 1024 bytes, not by an id made otherwise"
-            ));
+            return Err(Nameless.into());
         }
         // What earlier wakes have left behind: an end that was interrupted, and background work without an alarm.
         let shell = self.shell();
@@ -326,7 +324,7 @@ impl Runtime {
         let kept = link.inbox.borrow_mut().push(event, self.room());
         if kept == Err(Overflow) {
             let (code, reason) = close::INBOX_FULL;
-            self.shell().log_failure("connect", Some(link), &error!("{reason}"));
+            self.shell().log_error(OF_CLIENTS, "connect", Some(link), None, &error!("{reason}"));
             link.inbox.borrow_mut().drop_messages(self.room());
             // Closed already is what we want.
             let _ = link.close(code, reason);
@@ -394,7 +392,7 @@ impl Runtime {
             Waiting::Close(_) | Waiting::Error(_) if !self.leave(&link) => return None,
             Waiting::Close(close) => close,
             Waiting::Error(message) => {
-                self.report_of(&link, "socket", HostError::new(message.clone()).into());
+                self.report_at(OF_CLIENTS, &link, "socket", HostError::new(message.clone()).into());
                 // The platform sends no close event after an error.
                 Close { code: 1006, reason: message, was_clean: false }
             }
@@ -493,7 +491,9 @@ impl Runtime {
             match Rc::clone(&self.entity).set_client_state(Rc::clone(&link), json) {
                 Ok(()) => return,
                 Err(error) => {
-                    self.shell().log_failure(wire::STATE, Some(&link), &error.into());
+                    let error = error.into();
+                    let level = if is_internal(&error) { Level::Error } else { OF_CLIENTS };
+                    self.shell().log_error(level, wire::STATE, Some(&link), None, &error);
                     "State update rejected".to_owned()
                 }
             }
@@ -503,7 +503,11 @@ impl Runtime {
 
     /// Logs a failure of one connection and tells its error hook, for which nobody waits.
     fn report_of(&self, link: &Rc<Link>, event: &str, error: Error) {
-        self.shell().log_failure(event, Some(link), &error);
+        self.report_at(level_of(&error, Some(link)), link, event, error);
+    }
+
+    fn report_at(&self, level: Level, link: &Rc<Link>, event: &str, error: Error) {
+        self.shell().log_error(level, event, Some(link), None, &error);
         let (entity, link) = (Rc::clone(&self.entity), Rc::clone(link));
         self.shell().begin(Box::pin(async move {
             if let Err(error) = Rc::clone(&entity).on_connection_error(Rc::clone(&link), error).await {
@@ -514,32 +518,14 @@ impl Runtime {
 
     /// Logs any other failure and tells the error hook, for which nobody waits.
     fn report(&self, event: &str, trace: Option<&Trace>, error: Error) {
-        report(&self.entity, event, trace, error);
+        self.shell().log_error(level_of(&error, None), event, None, trace, &error);
+        tell(&self.entity, error);
     }
 }
 
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Runtime({} {:?})", self.shell().class, self.shell().name())
-    }
-}
-
-/// Whether an error's text is the platform's or a panic's rather than the author's: for the log and not for a client.
-fn is_internal(error: &Error) -> bool {
-    match error.downcast_ref() {
-        // The author's validation or initial state, which a setter or getter met; that may have panicked too.
-        Some(StateError::Rejected(reason)) => is_internal(reason),
-        Some(state_error) => matches!(state_error, StateError::Store(_)),
-        None => {
-            let sql_failed = matches!(error.downcast_ref(), Some(SqlError::Store(_)));
-            let call_failed = error.downcast_ref().is_some_and(|error: &CallError| !error.is_public());
-            let stream_failed = matches!(error.downcast_ref(), Some(StreamError::Platform(_)));
-            let task_failed = matches!(error.downcast_ref(), Some(TaskError::Store(_)));
-            let attachment_failed = matches!(error.downcast_ref(), Some(AttachmentError::Platform(_)));
-            let socket_failed = matches!(error.downcast_ref(), Some(ConnectionError::Platform(_)));
-            let connection_failed = stream_failed || attachment_failed || socket_failed;
-            sql_failed || call_failed || task_failed || connection_failed || error.is::<HostError>() || error.is::<PanicError>()
-        }
     }
 }
 
@@ -577,31 +563,5 @@ fn answer_close(socket: &dyn Socket, close: &Close) {
         // Refused where we closed first, or where the platform has answered already.
         let reason = if code.is_some() { close.reason.as_str() } else { "" };
         let _ = socket.close(code, reason);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_of_the_platform_are_internal_whatever_they_are_wrapped_in() {
-        let host = || HostError::new("storage is on fire");
-        let words = || "socket is on fire".to_owned();
-        for error in [
-            Error::from(host()),
-            TaskError::Store(host()).into(),
-            SqlError::Store(host()).into(),
-            StateError::Store(host()).into(),
-            AttachmentError::Platform(words()).into(),
-            ConnectionError::Platform(words()).into(),
-            StreamError::Platform(words()).into(),
-        ] {
-            assert!(is_internal(&error), "{error}");
-        }
-        for error in [error!("mine"), TaskError::Destroyed.into(), ConnectionError::Closed.into(), StateError::Readonly.into()]
-        {
-            assert!(!is_internal(&error), "{error}");
-        }
     }
 }

@@ -95,13 +95,13 @@ impl Shell {
         self.host.log(level, &format!("agent={} instance={:?} {what}", self.class, self.name()));
     }
 
-    /// Writes what went wrong to the log, with all its causes.
+    /// Writes what went wrong here to the log, with all its causes.
     pub(crate) fn log_failure(&self, event: &str, link: Option<&Link>, error: &Error) {
-        self.log_failure_within(event, link, None, error);
+        self.log_error(Level::Error, event, link, None, error);
     }
 
-    /// The same of something that a call from another agent caused.
-    pub(crate) fn log_failure_within(&self, event: &str, link: Option<&Link>, trace: Option<&Trace>, error: &Error) {
+    /// The same of what may be somebody else's fault, or was caused by a call from another agent.
+    pub(crate) fn log_error(&self, level: Level, event: &str, link: Option<&Link>, trace: Option<&Trace>, error: &Error) {
         let mut line = format!("event={event}");
         if let Some(link) = link {
             // Writing to a `String` cannot fail.
@@ -112,7 +112,7 @@ impl Shell {
         }
         // It may repeat what a client has sent, however long that was.
         let _ = write!(line, " error={:?}", brief(MAX_ERROR_BYTES, format_args!("{error:#}")));
-        self.log(Level::Error, line);
+        self.log(level, line);
     }
 
     /// Begins `work` at once, and goes on with it beside the current event if it has to wait.

@@ -259,12 +259,17 @@ impl MemoryHost {
 
     /// The lines that were logged, oldest first.
     pub fn log(&self) -> Vec<String> {
-        self.world.log.borrow().clone()
+        self.log_from(Level::Debug)
+    }
+
+    /// The lines that matter as much as `level` or more, oldest first.
+    pub fn log_from(&self, level: Level) -> Vec<String> {
+        self.world.log.borrow().iter().filter(|(of, _)| *of >= level).map(|(_, line)| line.clone()).collect()
     }
 
     /// The same, which are forgotten then.
     pub fn take_log(&self) -> Vec<String> {
-        self.world.log.take()
+        self.world.log.take().into_iter().map(|(_, line)| line).collect()
     }
 
     /// Whether lines go to the terminal too, as they are logged. Default: no.

@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
 
-use super::{Reply, Rest, Runtime, is_internal, rest_of};
+use super::fault::is_internal;
+use super::{Reply, Rest, Runtime, rest_of};
 use crate::brief::{MAX_ERROR_BYTES, MAX_JSON_ERROR_BYTES, brief};
 use crate::error::{Error, REQUEST_FAILED};
-use crate::host::{HostError, SocketError};
+use crate::host::{HostError, Level, SocketError};
 use crate::http::Request;
 use crate::instance::{Caller, Found, Method};
 use crate::lifecycle::Barred;
@@ -190,7 +191,7 @@ impl Runtime {
             answer.map_err(|error| match error.downcast_ref() {
                 Some(ArgumentError { .. }) => (Kind::Arguments, error.to_string()),
                 None if is_internal(&error) => {
-                    self.shell().log_failure_within(method.name, None, Some(&trace), &error);
+                    self.shell().log_error(Level::Error, method.name, None, Some(&trace), &error);
                     internal()
                 }
                 None => (Kind::Method, words_of(&error)),

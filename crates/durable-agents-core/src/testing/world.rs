@@ -43,7 +43,7 @@ pub(super) type Make = fn(Rc<dyn Host>) -> Runtime;
 pub(super) struct World {
     pub(super) now_ms: Rc<Cell<u64>>,
     pub(super) random: Rc<Random>,
-    pub(super) log: RefCell<Vec<String>>,
+    pub(super) log: RefCell<Vec<(Level, String)>>,
     pub(super) print_log: Cell<bool>,
     pub(super) vars: RefCell<BTreeMap<String, String>>,
     pub(super) bindings: RefCell<Vec<(String, Make)>>,
@@ -232,7 +232,7 @@ impl World {
         if self.print_log.get() {
             eprintln!("{level:?}: {line}");
         }
-        self.log.borrow_mut().push(line.to_owned());
+        self.log.borrow_mut().push((level, line.to_owned()));
     }
 
     fn number(&self) -> u64 {
@@ -655,7 +655,7 @@ impl World {
             let _ = writeln!(report, "  next timer or alarm: in {wait_ms} ms, once MemoryHost::advance goes there");
         }
         let log = self.log.borrow();
-        for line in log.iter().skip(log.len().saturating_sub(10)) {
+        for (_, line) in log.iter().skip(log.len().saturating_sub(10)) {
             let _ = writeln!(report, "  log: {line}");
         }
         if report.is_empty() {
