@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::LocalBoxFuture;
 
 use crate::agent::Agent;
-use crate::attempt::{Job, Outcome};
+use crate::attempt::{Job, Outcome, taken_down};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::host::{HostError, Level};
@@ -34,7 +34,8 @@ const MEMORY_REST_S: u64 = 10;
 /// Longest rest after a failure of the platform. The first is [`AGAIN_MS`], each next one twice as long.
 const MAX_REST_MS: u64 = 900_000;
 
-/// So many failures of the platform in a row, over two and a half hours, are not the platform's any more: the job is given up.
+/// So many failures of the platform or ends of the object in a row, over two and a half hours, are not the platform's any more: the
+/// job is given up.
 pub(crate) const MAX_SETBACKS: u64 = 20;
 
 /// How often the alarm goes off at most for leases.
@@ -52,10 +53,18 @@ pub(crate) struct Background {
     pub(crate) tables: Tables,
     pub(crate) leases: Cell<usize>,
     pub(crate) is_queue_running: Cell<bool>,
+    // Not if all that the queue does is to find that its first item waits.
+    pub(crate) is_item_running: Cell<bool>,
+    // The first item that was pushed since the queue was seen to be empty: neither it nor what is behind it has been begun.
+    pub(crate) first_pushed: RefCell<Option<String>>,
     armed: Cell<Armed>,
     // Between the alarm's going off and its work: the start that it may have caused.
     is_ringing: Cell<bool>,
+    // When it last went off, in Unix milliseconds.
+    rang_at_ms: Cell<u64>,
     are_schedules_running: Cell<bool>,
+    // This instance has lived through the run of a schedule, and noted how it ended.
+    has_run_schedules: Cell<bool>,
     // The schedule whose callback runs, if it is one that runs once.
     running_once: RefCell<Option<String>>,
     queue_check: Deadline,
@@ -244,6 +253,7 @@ impl Shell {
     /// repeated, as long as nobody sets another.
     fn alarm_has_gone_off(&self) {
         self.background.armed.set(Armed::Unknown);
+        self.background.rang_at_ms.set(self.host.now_ms());
         self.background.queue_check.clear();
         self.background.lease_check.clear();
     }
@@ -325,7 +335,8 @@ pub(crate) fn next_run(shell: &Shell, after_failure: bool) -> Result<Option<u64>
     let wait = if background.tables.has(&QUEUES) { queue::first_wait(store)? } else { None };
     let queue_ms = match wait {
         Some(wait) if after_failure => Some(now_ms + as_long_again(now_ms, wait.since_ms, QUEUE_CHECK_MS)),
-        Some(wait) if wait.until_ms > now_ms => Some(wait.until_ms),
+        // One that runs may have been put off before, in case the object does not survive it.
+        Some(wait) if wait.until_ms > now_ms && !background.is_item_running.get() => Some(wait.until_ms),
         Some(_) => Some(background.queue_check.keep_or(now_ms + QUEUE_CHECK_MS).max(now_ms + 1)),
         None => {
             background.queue_check.clear();
@@ -408,6 +419,7 @@ async fn run_due(entity: &Rc<dyn Entity>) -> Result<()> {
     let store = shell.host.store();
     let mut failure = None;
     let mut has_struck = false;
+    let mut is_wary = false;
     if shell.background.tables.has(&SCHEDULES) {
         let due = table::due(store, shell.host.now_ms() / 1_000)?;
         warn_of_many(shell, &due);
@@ -417,7 +429,12 @@ async fn run_due(entity: &Rc<dyn Entity>) -> Result<()> {
             }
             // It may have been cancelled or put off by what ran before it.
             let Some(row) = table::get(store, id)?.filter(|row| row.time_s <= shell.host.now_ms() / 1_000) else { continue };
-            match run_row(entity, row).await? {
+            if is_running(shell, &row) {
+                continue;
+            }
+            let is_suspect = is_suspect(shell, &row);
+            is_wary |= is_suspect;
+            match run_row(entity, row, is_suspect).await? {
                 Next::Row => {}
                 Next::RowAfter(error) => failure = Some(failure.unwrap_or(error)),
                 Next::Nothing(error) => return Err(error),
@@ -426,7 +443,7 @@ async fn run_due(entity: &Rc<dyn Entity>) -> Result<()> {
                     break;
                 }
             }
-            shell.breathe(done).await;
+            shell.breathe(done, is_wary).await;
         }
     }
     if !has_struck && !shell.background.is_destroyed() {
@@ -459,31 +476,55 @@ enum Next {
     Struck,
 }
 
-async fn run_row(entity: &Rc<dyn Entity>, row: Row) -> Result<Next> {
-    let shell = entity.shell();
-    let store = shell.host.store();
-    let now_s = shell.host.now_ms() / 1_000;
-    if let Some(since_s) = row.running_since_s {
-        if now_s.saturating_sub(since_s) < shell.options.hung_schedule_timeout.as_secs() {
-            return Ok(Next::Row);
-        }
-        let line = format!(
-            "schedule {} of {:?} has been running for {} s, counts as hung and runs again",
-            row.id,
-            row.callback,
-            now_s.saturating_sub(since_s),
-        );
+/// Whether the run of an interval, of which an instance has not noted the end, may still go on.
+fn is_running(shell: &Shell, row: &Row) -> bool {
+    let Some(since_s) = row.running_since_s else { return false };
+    let running_s = (shell.host.now_ms() / 1_000).saturating_sub(since_s);
+    let is_running = running_s < shell.options.hung_schedule_timeout.as_secs();
+    if !is_running {
+        let Row { id, callback, .. } = row;
+        let line = format!("schedule {id} of {callback:?} has been running for {running_s} s, counts as hung and runs again");
         shell.log(Level::Warn, line);
     }
+    is_running
+}
+
+/// Whether an object may have ended in the middle of its run: it did not end well the last time, or it is the first that this
+/// instance runs and the alarm came so late that one for it may have gone off before. The platform repeats one after [`AGAIN_MS`] or
+/// more.
+fn is_suspect(shell: &Shell, row: &Row) -> bool {
+    let Background { rang_at_ms, has_run_schedules, .. } = &shell.background;
+    let late_ms = rang_at_ms.get().saturating_sub(row.time_s.saturating_mul(1_000));
+    row.running_since_s.is_some() || row.setbacks + row.strikes > 0 || late_ms >= AGAIN_MS && !has_run_schedules.get()
+}
+
+async fn run_row(entity: &Rc<dyn Entity>, row: Row, is_suspect: bool) -> Result<Next> {
+    let shell = entity.shell();
+    let store = shell.host.store();
     let is_recurring = row.kind.is_recurring();
-    if row.kind.name() == "interval" {
-        table::set_running(store, &row.id, now_s)?;
-    }
     let Row { id, callback, payload, kind, retry, setbacks, strikes, .. } = row;
     let job = Job { origin: RunOrigin::Schedule, id, callback, payload, retry };
+    if setbacks >= MAX_SETBACKS && !is_recurring {
+        // Only a run that it has not survived leaves it here.
+        dead_letter::give_up(entity, &job, taken_down(setbacks), u32::try_from(setbacks).unwrap_or(u32::MAX))?;
+        return Ok(Next::Row);
+    }
+    if is_suspect {
+        // The setback is counted before the run, whose end corrects it; others get their turn before the next one.
+        let retry_ms = shell.host.now_ms() + rest_ms(setbacks + strikes + 1);
+        let retry_s = kind.next_time(retry_ms).ok().flatten().unwrap_or(retry_ms / 1_000);
+        table::put_off(store, &job.id, retry_s, (setbacks + 1, strikes))?;
+        if !job.settle(shell).await? {
+            return Ok(Next::Row);
+        }
+    }
+    if kind.name() == "interval" {
+        table::set_running(store, &job.id, shell.host.now_ms() / 1_000)?;
+    }
     if !is_recurring {
         shell.background.running_once.replace(Some(job.id.clone()));
     }
+    shell.background.has_run_schedules.set(true);
     let outcome = job.run(entity).await;
     shell.background.running_once.take();
     if shell.background.is_destroyed() {
@@ -555,10 +596,11 @@ fn put_off(
 }
 
 impl Shell {
-    /// Lets others in between two runs: now and then also those that the platform holds back.
-    pub(crate) async fn breathe(&self, done: usize) {
+    /// Lets others in between two runs: now and then also those that the platform holds back, and always if the run before must be on
+    /// disk when the next begins.
+    pub(crate) async fn breathe(&self, done: usize, is_wary: bool) {
         const LONG_BREATH: usize = 32;
-        if done % LONG_BREATH == LONG_BREATH - 1 {
+        if is_wary || done % LONG_BREATH == LONG_BREATH - 1 {
             self.host.sleep(Duration::ZERO).await;
         } else {
             let mut is_over = false;

@@ -1,12 +1,14 @@
 //! One run of a callback in the background, with its retries.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::destroy;
-use crate::error::Error;
+use crate::error::{Error, error};
 use crate::host::{HostError, Store};
 use crate::instance::Entity;
 use crate::retry::{Fault, Policy};
+use crate::shell::Shell;
 use crate::sql::cells::Cells;
 use crate::task::{DESTROY, PayloadError, Run, RunOrigin, TaskError, stored_retry};
 
@@ -56,6 +58,17 @@ impl Job {
         Ok(!found.rows.is_empty())
     }
 
+    /// Has what was noted before a run be on disk when it begins, and the alarm come back whatever becomes of the object. `false`:
+    /// the job was taken back meanwhile.
+    ///
+    /// The platform commits when its event loop gets a turn. A callback that exceeds a limit before it waits for anything would take
+    /// along what was written in the same turn.
+    pub(crate) async fn settle(&self, shell: &Shell) -> Result<bool, HostError> {
+        shell.arm()?;
+        shell.host.sleep(Duration::ZERO).await;
+        Ok(!shell.background.is_destroyed() && self.is_there(shell.host.store())?)
+    }
+
     /// Runs it until it succeeds, is given up or taken back.
     pub(crate) async fn run(&self, entity: &Rc<dyn Entity>) -> Outcome {
         let shell = entity.shell();
@@ -93,4 +106,12 @@ impl Job {
             attempts += 1;
         }
     }
+}
+
+/// Why a job is given up that the object did not survive the last time, after so many setbacks in a row.
+pub(crate) fn taken_down(setbacks: u64) -> Error {
+    error!(
+        "the object ended in the middle of the run, the last of {setbacks} setbacks in a row: \
+         it may take more memory or CPU time than the platform allows"
+    )
 }

@@ -37,7 +37,8 @@ pub struct DeadLetter {
     pub payload: Value,
     /// Why it was given up: the last error, with its causes. Of one that is longer than 4 KiB, the beginning and the end.
     pub error: String,
-    /// How often it was tried. 0: there was no such callback, or no next time.
+    /// How often it was tried, in the run that was its last; of one that took the object down, how many runs there were. 0: there was
+    /// no such callback, or no next time.
     pub attempts: u64,
     /// When it was given up, in Unix milliseconds.
     pub failed_at_ms: u64,
@@ -149,6 +150,12 @@ impl<A: Agent> Context<A> {
     ///
     /// A schedule that runs once and an item of the queue come here when all their attempts have failed, when their payload does
     /// not fit its type any more, or when their callback is gone. What recurs stays scheduled instead.
+    ///
+    /// So they do when the platform has failed them 20 times in a row, or when the object has ended in the middle of their run, because
+    /// it exceeded its memory or CPU limit for instance. Such an end leaves nothing but the job that had begun, so it is counted by the
+    /// next run: that of the first item which the object finds in its queue when it wakes, or of the first schedule, if that is due
+    /// for 2 s or more when the alarm goes off. It is noted beforehand that the run did not end, for which others get their turn
+    /// before it is tried again, and corrected when it does. Runs that nothing is held against cost no such write.
     ///
     /// # Errors
     /// [`TaskError::Store`].

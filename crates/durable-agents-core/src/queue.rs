@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::agent::Agent;
 use crate::alarm::{MAX_SETBACKS, rest_ms};
-use crate::attempt::{Job, Outcome};
+use crate::attempt::{Job, Outcome, taken_down};
 use crate::context::Context;
 use crate::dead_letter::give_up;
 use crate::host::{HostError, Rows, Store};
@@ -43,7 +43,7 @@ const COLUMNS: &str = "id, callback, payload, retry_options, created_at";
 /// The first item, with what only the runtime needs.
 struct First {
     job: Job,
-    /// How many failures of the platform in a row it has met.
+    /// How many failures of the platform in a row it has met, and ends of the object.
     setbacks: u64,
     /// The same of failures for want of memory.
     strikes: u64,
@@ -109,7 +109,7 @@ pub(crate) fn first_wait(store: &dyn Store) -> Result<Option<Wait>, HostError> {
     }))
 }
 
-/// Has an item wait after a run that the platform has failed.
+/// Has an item wait after a run that the platform has failed, or before one that the object may not survive.
 fn put_off(store: &dyn Store, id: &str, retry_at_ms: u64, (setbacks, strikes): (u64, u64)) -> Result<(), HostError> {
     let params = [retry_at_ms.into(), setbacks.into(), strikes.into(), id.into()];
     store.run("UPDATE cf_agents_queues SET retry_at_ms = ?, setbacks = ?, strikes = ? WHERE id = ?", &params)?;
@@ -127,11 +127,13 @@ pub(crate) fn push(entity: &Rc<dyn Entity>, job: Job) -> Result<(), TaskError> {
     let (store, now_ms) = (shell.host.store(), shell.host.now_ms());
     shell.background.tables.ensure(store, &QUEUES)?;
     shell.arm_for_queue()?;
-    let params = [job.id.into(), job.payload.into(), job.callback.into(), (now_ms / 1_000).into(), job.retry.into()];
+    let id = job.id.as_str().into();
+    let params = [id, job.payload.into(), job.callback.into(), (now_ms / 1_000).into(), job.retry.into()];
     store.run(
         "INSERT INTO cf_agents_queues (id, payload, callback, created_at, retry_options) VALUES (?, ?, ?, ?, ?)",
         &params,
     )?;
+    shell.background.first_pushed.borrow_mut().get_or_insert(job.id);
     begin(entity);
     Ok(())
 }
@@ -158,6 +160,7 @@ fn begin(entity: &Rc<dyn Entity>) {
             shell.log_failure("queue", None, &error.into());
         }
         shell.background.is_queue_running.set(false);
+        shell.background.is_item_running.set(false);
         shell.arm_or_log();
     }));
 }
@@ -165,15 +168,37 @@ fn begin(entity: &Rc<dyn Entity>) {
 async fn work(entity: &Rc<dyn Entity>) -> Result<(), HostError> {
     let shell = entity.shell();
     let store = shell.host.store();
+    let background = &shell.background;
     let mut done = 0;
-    while !shell.background.is_destroyed()
-        && let Some(First { job, setbacks, strikes, retry_at_ms }) = first(store)?
-    {
+    let mut is_wary = false;
+    while !background.is_destroyed() {
+        let Some(First { job, setbacks, strikes, retry_at_ms }) = first(store)? else {
+            background.first_pushed.take();
+            return Ok(());
+        };
         if retry_at_ms > shell.host.now_ms() {
             return Ok(());
         }
+        if setbacks >= MAX_SETBACKS {
+            // Only a run that it has not survived leaves it here.
+            give_up(entity, &job, taken_down(setbacks), u32::try_from(setbacks).unwrap_or(u32::MAX))?;
+            done += 1;
+            continue;
+        }
+        background.is_item_running.set(true);
+        let is_left_over = done == 0 && background.first_pushed.borrow().as_ref() != Some(&job.id);
+        if is_left_over || setbacks + strikes > 0 {
+            // An object may have ended in the middle of it, and this one may: the setback is counted before the run, whose end
+            // corrects it. What ends well after it is not to end with the object either.
+            is_wary = true;
+            let rest_ms = rest_ms(setbacks + strikes + 1).max(MIN_REST_MS);
+            put_off(store, &job.id, shell.host.now_ms() + rest_ms, (setbacks + 1, strikes))?;
+            if !job.settle(shell).await? {
+                continue;
+            }
+        }
         let outcome = job.run(entity).await;
-        if shell.background.is_destroyed() {
+        if background.is_destroyed() {
             return Ok(());
         }
         // Nothing is awaited from the end of the callback to here: what it wrote last and the end of its item are one.
@@ -193,7 +218,7 @@ async fn work(entity: &Rc<dyn Entity>) -> Result<(), HostError> {
                 }
             }
         }
-        shell.breathe(done).await;
+        shell.breathe(done, is_wary).await;
         done += 1;
     }
     Ok(())
@@ -203,7 +228,8 @@ impl<A: Agent> Context<A> {
     /// Pushes a callback onto the queue, and returns the id of the item.
     ///
     /// It is stored before this returns, and runs in the background: strictly after what was pushed before it, one at a time, at
-    /// least once, with retries. If all of them fail, it is among the [dead letters](Self::dead_letters) and the next one runs.
+    /// least once, with retries. If all of them fail, or if the object ends in the middle of its run again and again, it is among the
+    /// [dead letters](Self::dead_letters) and the next one runs.
     ///
     /// # Errors
     /// [`TaskError`].

@@ -32,7 +32,8 @@ pub struct Schedule {
     pub callback: String,
     /// What the callback gets.
     pub payload: Value,
-    /// When it runs next, in Unix seconds.
+    /// When it runs next, in Unix seconds. Of one that runs just now: when it was due or, if an object has ended in the middle of it
+    /// before, when it would be tried again.
     pub time: u64,
     /// Once or again and again, and how.
     pub kind: ScheduleKind,
@@ -164,7 +165,8 @@ impl<A: Agent> Context<A> {
     /// Schedules a callback: `when` is a [`Duration`](std::time::Duration) from now, or a [`When`].
     ///
     /// Stored, and the alarm set, before this returns: both reach the disk together with what else is written until the next
-    /// `.await`. It runs at least once, with retries; if all of them fail, it is among the [dead letters](Self::dead_letters).
+    /// `.await`. It runs at least once, with retries; if all of them fail, or if the object ends in the middle of its run again and
+    /// again, it is among the [dead letters](Self::dead_letters).
     ///
     /// # Errors
     /// [`TaskError`].

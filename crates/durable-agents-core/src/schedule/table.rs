@@ -18,7 +18,7 @@ pub(crate) struct Row {
     pub(crate) retry: Option<String>,
     /// When the run that has not ended yet began, in Unix seconds.
     pub(crate) running_since_s: Option<u64>,
-    /// How many failures of the platform in a row have put it off.
+    /// How many failures of the platform in a row have put it off, and ends of the object.
     pub(crate) setbacks: u64,
     /// The same of failures for want of memory.
     pub(crate) strikes: u64,
@@ -168,14 +168,18 @@ pub(crate) fn set_running(store: &dyn Store, id: &str, now_s: u64) -> Result<(),
     Ok(())
 }
 
-/// After a run, or instead of one.
+/// After a run that the object has survived, or instead of one.
 pub(crate) fn set_time(store: &dyn Store, id: &str, time_s: u64) -> Result<(), HostError> {
     let params = [time_s.into(), id.into()];
-    store.run("UPDATE cf_agents_schedules SET time = ?, running = 0, execution_started_at = NULL WHERE id = ?", &params)?;
+    store.run(
+        "UPDATE cf_agents_schedules SET time = ?, running = 0, execution_started_at = NULL, setbacks = 0 WHERE id = ?",
+        &params,
+    )?;
     Ok(())
 }
 
-/// After a run that the platform has failed, with how many such runs of either sort there were in a row.
+/// After a run that the platform has failed, or before one that the object may not survive, with how many such runs of either sort
+/// there were in a row.
 pub(crate) fn put_off(store: &dyn Store, id: &str, time_s: u64, (setbacks, strikes): (u64, u64)) -> Result<(), HostError> {
     let params = [time_s.into(), setbacks.into(), strikes.into(), id.into()];
     store.run("UPDATE cf_agents_schedules SET time = ?, setbacks = ?, strikes = ? WHERE id = ?", &params)?;

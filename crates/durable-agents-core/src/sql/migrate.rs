@@ -17,7 +17,8 @@ pub(crate) struct Table {
     added: &'static [(&'static str, &'static str)],
 }
 
-// Written by `schedule`, `cancel_schedule` and every run; a row for each schedule, 2 MB each at most.
+// Written by `schedule`, `cancel_schedule` and every run, also before one that the object may not survive; a row for each schedule,
+// 2 MB each at most.
 pub(crate) const SCHEDULES: Table = Table {
     bit: 1,
     name: "cf_agents_schedules",
@@ -38,7 +39,8 @@ pub(crate) const SCHEDULES: Table = Table {
     ],
 };
 
-// Written by `queue`, `dequeue` and every run; a row for each item that waits, 2 MB each at most.
+// Written by `queue`, `dequeue` and every run, also before one that the object may not survive; a row for each item that waits, 2 MB
+// each at most.
 pub(crate) const QUEUES: Table = Table {
     bit: 1 << 1,
     name: "cf_agents_queues",
