@@ -410,6 +410,10 @@ pub(crate) fn run(entity: Rc<dyn Entity>) -> LocalBoxFuture<'static, Result<()>>
             return Ok(());
         };
         let outcome = run_due(&entity).await;
+        if outcome.is_err() {
+            // How one ended may not be on disk.
+            shell.background.has_run_schedules.set(false);
+        }
         turn.end(outcome)
     })
 }

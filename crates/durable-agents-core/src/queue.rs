@@ -155,13 +155,20 @@ fn begin(entity: &Rc<dyn Entity>) {
     let entity = Rc::clone(entity);
     shell.host.spawn(Box::pin(async move {
         let shell = entity.shell();
-        if let Err(error) = work(&entity).await {
-            // The items stay, and the alarm comes back for them.
-            shell.log_failure("queue", None, &error.into());
-        }
+        let worked = work(&entity).await;
         shell.background.is_queue_running.set(false);
         shell.background.is_item_running.set(false);
-        shell.arm_or_log();
+        match worked {
+            Ok(()) => shell.arm_or_log(),
+            Err(error) => {
+                // The items stay, and the alarm comes back for them. The first one may have run.
+                shell.log_failure("queue", None, &error.into());
+                shell.background.first_pushed.take();
+                if let Err(error) = shell.arm_after_failure() {
+                    shell.log_failure("set alarm", None, &error.into());
+                }
+            }
+        }
     }));
 }
 

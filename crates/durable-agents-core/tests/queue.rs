@@ -281,3 +281,33 @@ fn traffic_does_not_put_off_the_alarm_that_looks_after_the_queue() {
         assert_eq!(object.alarm_ms(), due);
     }
 }
+
+#[test]
+fn a_job_whose_end_the_database_does_not_take_down_runs_again_later_and_later_or_not_until_that_can_be_noted() {
+    let (deletes, updates_too) = ("DELETE ", "TE ");
+    for (queued, refused, runs_in_an_hour) in
+        [(true, deletes, 11), (true, updates_too, 1), (false, deletes, 13), (false, updates_too, 1)]
+    {
+        let (host, object) = office::<Clerk>();
+        ask(&object, |cx: Context<Clerk>| async move { Ok(cx.schedule(SECOND, Clerk::NOTE, &text("first"))?) });
+        host.advance(SECOND);
+        ask(&object, move |cx: Context<Clerk>| async move {
+            if queued {
+                cx.queue(Clerk::SLOW, &1)?;
+            } else {
+                cx.schedule(Duration::ZERO, Clerk::SLOW, &1)?;
+            }
+            Ok(())
+        });
+        object.refuse_storage(Some(refused));
+        host.advance(3_600 * SECOND);
+        let runs = notes().iter().filter(|note| *note == "ends 1").count();
+        assert_eq!(runs, runs_in_an_hour, "{queued} {refused}");
+        let failed = logged(&host, "storage refuses");
+        assert!(failed < 50, "{queued} {refused}: {failed}");
+        object.refuse_storage(None);
+        host.advance(1_800 * SECOND);
+        assert_eq!(notes(), ["begins 1", "ends 1"], "{queued} {refused}");
+        assert_eq!((waiting(&object), object.alarm_ms(), dead(&object).len()), (0, None, 0));
+    }
+}
