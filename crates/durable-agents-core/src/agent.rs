@@ -272,7 +272,8 @@ impl AgentOptions {
     }
 
     /// How long a run of an interval that was cut may seem to go on before it counts as hung, and the interval runs again. Default 30 s;
-    /// whole seconds. A run that is still in memory is not cut.
+    /// whole seconds. One that seems to have begun in the future, by another clock, counts as hung at once. A run that is still in memory
+    /// is not cut.
     #[must_use]
     pub const fn hung_schedule_timeout(mut self, timeout: Duration) -> Self {
         self.hung_schedule_timeout = timeout;

@@ -324,7 +324,7 @@ pub(crate) fn next_run(shell: &Shell, after_failure: bool) -> Result<Option<u64>
     let now_ms = shell.host.now_ms();
     let mut schedule_ms = None;
     if background.tables.has(&SCHEDULES)
-        && let Some(time_s) = table::earliest(store, shell.options.hung_schedule_timeout.as_secs())?
+        && let Some(time_s) = table::earliest(store, now_ms / 1_000, shell.options.hung_schedule_timeout.as_secs())?
     {
         let time_ms = time_s.saturating_mul(1_000);
         let at_ms = next_attempt_ms(now_ms, time_ms, after_failure);
@@ -483,14 +483,20 @@ enum Next {
 /// Whether the run of an interval, of which an instance has not noted the end, may still go on.
 fn is_running(shell: &Shell, row: &Row) -> bool {
     let Some(since_s) = row.running_since_s else { return false };
-    let running_s = (shell.host.now_ms() / 1_000).saturating_sub(since_s);
-    let is_running = running_s < shell.options.hung_schedule_timeout.as_secs();
-    if !is_running {
-        let Row { id, callback, .. } = row;
-        let line = format!("schedule {id} of {callback:?} has been running for {running_s} s, counts as hung and runs again");
-        shell.log(Level::Warn, line);
+    // One that began in the future has no age: its clock was another, and the instance that it ran in is gone.
+    let running_s = (shell.host.now_ms() / 1_000).checked_sub(since_s);
+    if running_s.is_some_and(|running_s| running_s < shell.options.hung_schedule_timeout.as_secs()) {
+        return true;
     }
-    is_running
+    let Row { id, callback, .. } = row;
+    let line = match running_s {
+        Some(running_s) => {
+            format!("schedule {id} of {callback:?} has been running for {running_s} s, counts as hung and runs again")
+        }
+        None => format!("schedule {id} of {callback:?} began in the future, counts as hung and runs again"),
+    };
+    shell.log(Level::Warn, line);
+    false
 }
 
 /// Whether an object may have ended in the middle of its run: it did not end well the last time, or it is the first that this

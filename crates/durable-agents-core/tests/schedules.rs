@@ -376,6 +376,29 @@ fn c160_the_timeout_is_an_option() {
 }
 
 #[test]
+fn an_interval_that_began_in_the_future_counts_as_hung_at_once() {
+    for future_s in [10, 86_400, u64::from(u32::MAX), 9_007_197_000_000_000] {
+        let (host, object) = office::<Clerk>();
+        schedule(&object, When::every(5 * SECOND), "tick", ScheduleOptions::new());
+        // Another clock was ahead, or another program wrote it.
+        let now_s = host.now_ms() / 1_000;
+        object.evict();
+        let mark = "UPDATE cf_agents_schedules SET running = 1, execution_started_at = ?";
+        object.sql(mark, [now_s + future_s]).execute().expect("SQL");
+        // By the alarm that is set already, and by the one that is set at a wake.
+        if future_s > 10 {
+            object.set_alarm_ms(None);
+            object.get("");
+        }
+        host.take_log();
+        host.advance(5 * SECOND);
+        assert_eq!((notes().len(), logged(&host, "counts as hung")), (1, 1), "{future_s}");
+        host.advance(5 * SECOND);
+        assert_eq!(notes(), ["tick"]);
+    }
+}
+
+#[test]
 fn a_one_shot_made_by_the_start_without_saying_so_is_warned_of_once_per_callback_and_wake() {
     let (host, object) = office::<Clerk>();
     at_start(|cx: Context<Clerk>| async move {

@@ -151,12 +151,13 @@ pub(crate) fn due(store: &dyn Store, now_s: u64) -> Result<Vec<(String, Option<S
     Ok(rows.rows.into_iter().map(read).collect())
 }
 
-/// The earliest time at which something may run, in Unix seconds. A running interval may when it counts as hung.
-pub(crate) fn earliest(store: &dyn Store, hung_after_s: u64) -> Result<Option<u64>, HostError> {
+/// The earliest time at which something may run, in Unix seconds. A running interval may when it counts as hung, which it does at once
+/// if it began in the future.
+pub(crate) fn earliest(store: &dyn Store, now_s: u64, hung_after_s: u64) -> Result<Option<u64>, HostError> {
     let rows = store.run(
-        "SELECT MIN(CASE WHEN type = 'interval' AND running = 1 THEN MAX(time, COALESCE(execution_started_at, 0) + ?) \
-         ELSE time END) FROM cf_agents_schedules WHERE owner_path IS NULL",
-        &[hung_after_s.into()],
+        "SELECT MIN(CASE WHEN type = 'interval' AND running = 1 AND execution_started_at <= ? \
+         THEN MAX(time, execution_started_at + ?) ELSE time END) FROM cf_agents_schedules WHERE owner_path IS NULL",
+        &[now_s.into(), hung_after_s.into()],
     )?;
     Ok(Cells::only_count(rows))
 }
