@@ -18,7 +18,7 @@ use durable_agents_core::http::{Request, Response};
 use durable_agents_core::presence::Present;
 use durable_agents_core::resume::{ResumeLimits, ResumeLog};
 use durable_agents_core::testing::{CrashPoint, MemoryHost, Object};
-use durable_agents_core::{AgentOptions, Callback, Close, Connection, Context, Message, Reply, Result, Runtime};
+use durable_agents_core::{AgentOptions, Callback, Close, Connection, Context, Message, Reply, Result, Runtime, When};
 use serde_json::{Value, json};
 
 clerk!(Clerk, AgentOptions::new());
@@ -321,4 +321,23 @@ fn what_waits_for_a_start_that_destroys_the_agent_is_for_the_next_one() {
     assert!(second.try_wait().is_err(), "its sender hears of it from the platform");
     assert_eq!(object.get("").text(), "done");
     assert_eq!(object.wakes(), 2);
+}
+
+#[test]
+fn c165_destroy_while_an_alarm_is_at_work_leaves_none_that_would_make_the_agent_anew() {
+    notes();
+    let host = MemoryHost::new();
+    let object = host.agent::<Clerk>("a");
+    at_start(|cx: Context<Clerk>| async move {
+        cx.schedule(When::cron("0 * * * *"), Clerk::NOTE, &"hourly".to_owned())?;
+        Ok(())
+    });
+    ask(&object, |cx: Context<Clerk>| async move { Ok(cx.schedule(SECOND, Clerk::SLOW, &60_000)?) });
+    host.advance(2 * SECOND);
+    assert_eq!(notes(), ["begins 60000"]);
+    ask(&object, |cx: Context<Clerk>| async move { cx.destroy().await });
+    host.run_until_idle();
+    assert_eq!((leftovers(&object), object.alarm_ms(), object.is_running()), (0, None, false));
+    host.advance(2 * 3_600 * SECOND);
+    assert_eq!((leftovers(&object), notes().len(), object.wakes()), (0, 0, 1));
 }

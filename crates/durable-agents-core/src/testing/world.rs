@@ -84,6 +84,8 @@ pub(super) struct Slot {
     // How often the handler of the current alarm has failed, while one runs or is to run again.
     alarm_failures: Cell<u32>,
     is_alarm_running: Cell<bool>,
+    // The alarm was set or deleted while the handler of the current one runs, and that is on disk.
+    is_alarm_changed: Cell<bool>,
     pub(super) failures: RefCell<VecDeque<HostError>>,
     // What its storage refuses.
     pub(super) refused: RefCell<Option<String>>,
@@ -265,6 +267,7 @@ impl World {
             next_alarm: Cell::default(),
             alarm_failures: Cell::default(),
             is_alarm_running: Cell::default(),
+            is_alarm_changed: Cell::default(),
             failures: RefCell::default(),
             refused: RefCell::default(),
             auto_response: RefCell::default(),
@@ -387,6 +390,7 @@ impl World {
         if let Some((_, slot)) = self.next_alarm().filter(|(at_ms, _)| *at_ms <= now_ms) {
             slot.alarm.set(None);
             slot.is_alarm_running.set(true);
+            slot.is_alarm_changed.set(false);
             self.push_event(slot, Event::Alarm);
             return true;
         }
@@ -487,11 +491,14 @@ impl World {
         }
     }
 
-    /// One that has failed is repeated, unless it was set again in the meantime.
+    /// One that has failed is repeated, unless it was set again or deleted in the meantime: the platform compares its time with the one
+    /// that is stored, and drops it if they differ.
+    ///
+    /// Source: `ActorSqlite::armAlarmHandler` in <https://github.com/cloudflare/workerd/blob/main/src/workerd/io/actor-sqlite.c++>
     fn end_alarm(&self, slot: &Slot, succeeded: bool) {
         slot.is_alarm_running.set(false);
         let failures = slot.alarm_failures.get();
-        if succeeded || slot.alarm.get().is_some() || failures >= MAX_ALARM_RETRIES {
+        if succeeded || slot.is_alarm_changed.get() || slot.alarm.get().is_some() || failures >= MAX_ALARM_RETRIES {
             slot.alarm_failures.set(0);
             return;
         }
@@ -579,6 +586,7 @@ impl World {
         }
         if let Some(alarm) = slot.next_alarm.take() {
             slot.alarm.set(alarm);
+            slot.is_alarm_changed.set(true);
         }
         if point.is_some() {
             self.crash(slot);
