@@ -90,6 +90,30 @@ test("C163: items of a lost object go on at the next wake", async () => {
   expect(await until(() => journal(name), (lines) => lines.length === 2)).toEqual(["first", "left"]);
 });
 
+test("a job in whose run the object ends is counted, waits, and is given up in the end", async () => {
+  const name = fresh();
+  const items = "SELECT setbacks, retry_at_ms FROM cf_agents_queues WHERE id = 'x'";
+  await ask(name, { do: "queue", text: "first" });
+  await until(() => ask(name, { do: "queue-length" }), (length) => length === 0);
+  await evict("clerk", name);
+  await sql("clerk", name, `INSERT INTO cf_agents_queues (id, payload, callback) VALUES ('x', 'null', 'end_object'), ('y', '"behind"', 'note')`);
+  await evict("clerk", name);
+  // Whoever comes while it ends meets a reset object.
+  await ask(name, { do: "journal" }).catch(() => undefined);
+  const [item] = await until(() => sql("clerk", name, items).catch(() => []), (rows) => rows.length > 0);
+  expect(item).toEqual({ setbacks: 1, retry_at_ms: expect.any(Number) });
+  expect((item as { retry_at_ms: number }).retry_at_ms).toBeGreaterThan(Date.now());
+  // It does not run again while it waits, nor what is behind it.
+  expect(await ask(name, { do: "queue-length" })).toBe(2);
+  expect(await journal(name)).toEqual(["first", "ends the object"]);
+  await sql("clerk", name, "UPDATE cf_agents_queues SET setbacks = 20, retry_at_ms = 0 WHERE id = 'x'");
+  await evict("clerk", name);
+  expect(await until(() => journal(name), (lines) => lines.length === 4)).toEqual(
+    ["first", "ends the object", expect.stringContaining("20 setbacks"), "behind"],
+  );
+  expect(await ask(name, { do: "dead-letters" })).toMatchObject([{ id: "x", origin: "queue", attempts: 20 }]);
+});
+
 test("C165: destroy closes the sockets with 1001 and leaves nothing", async () => {
   const name = fresh();
   const peer = await connect(`/agents/clerk/${name}`);
