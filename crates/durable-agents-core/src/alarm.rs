@@ -187,13 +187,12 @@ impl Shell {
     /// Says at the beginning of a wake that there is work which nobody here does.
     #[inline(never)]
     pub(crate) fn warn_of_sdk_jobs(&self) {
-        match self.host.store().run("SELECT 1 FROM cf_agents_jobs LIMIT 1", &[]) {
-            Ok(jobs) if jobs.rows.is_empty() => {}
-            Ok(_) => self.log(
+        let jobs = self.host.store().run("SELECT 1 FROM cf_agents_jobs LIMIT 1", &[]);
+        if jobs.is_ok_and(|jobs| !jobs.rows.is_empty()) {
+            self.log(
                 Level::Warn,
                 "jobs of the JavaScript SDK are in cf_agents_jobs, which is not taken over: they do not run here",
-            ),
-            Err(error) => self.log_failure("cf_agents_jobs", None, &error.into()),
+            );
         }
     }
 

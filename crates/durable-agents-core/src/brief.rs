@@ -9,12 +9,12 @@ pub(crate) const MAX_JSON_ERROR_BYTES: usize = 1_024;
 pub(crate) const MAX_ERROR_BYTES: usize = 4_096;
 
 /// The text, or its beginning and its end if it has more than `limit_bytes`, which it has then at most. What is left out is not copied.
-// The end too: that is where an error says what was expected, and where.
 pub(crate) fn brief(limit_bytes: usize, text: Arguments<'_>) -> String {
-    let mut brief = Brief { limit_bytes, beginning: String::new(), end: String::new(), is_cut: false };
+    let mut brief = Brief { limit_bytes, text: String::new() };
     // Writing fails only if what is written does, which then has said what it could.
     let _ = brief.write_fmt(text);
-    brief.finish()
+    brief.shorten_above(limit_bytes);
+    brief.text
 }
 
 /// An error in reading JSON as it is, unless it is too long.
@@ -22,8 +22,11 @@ pub(crate) fn brief(limit_bytes: usize, text: Arguments<'_>) -> String {
 #[inline(never)]
 pub(crate) fn brief_json_error(error: serde_json::Error) -> serde_json::Error {
     let text = brief(MAX_JSON_ERROR_BYTES, format_args!("{error}"));
-    // Line and column are at the end, from where they are read back.
-    if text.contains(CUT) { serde::de::Error::custom(text) } else { error }
+    if text.len() <= MAX_JSON_ERROR_BYTES / 2 {
+        return error;
+    }
+    // It may have been cut. Line and column are at the end, from where they are read back.
+    serde::de::Error::custom(format_args!("{text}"))
 }
 
 /// Stands for what was left out.
@@ -31,67 +34,38 @@ const CUT: &str = "…";
 
 struct Brief {
     limit_bytes: usize,
-    beginning: String,
-    end: String,
-    is_cut: bool,
-}
-
-impl Brief {
-    fn end_bytes(&self) -> usize {
-        self.limit_bytes / 4
-    }
-
-    fn beginning_bytes(&self) -> usize {
-        self.limit_bytes.saturating_sub(self.end_bytes() + CUT.len())
-    }
-
-    /// Keeps the last of the end.
-    fn cut(&mut self, bytes: usize) {
-        let kept = last(&self.end, bytes);
-        if kept.len() < self.end.len() {
-            self.end = kept.to_owned();
-            self.is_cut = true;
-        }
-    }
-
-    fn finish(mut self) -> String {
-        // As long as nothing is left out, nothing has to stand for it.
-        self.cut(self.end_bytes() + CUT.len());
-        if self.is_cut {
-            self.cut(self.end_bytes());
-            self.beginning.push_str(CUT);
-        }
-        self.beginning + &self.end
-    }
+    text: String,
 }
 
 impl Write for Brief {
     fn write_str(&mut self, text: &str) -> Result {
-        let room = if self.end.is_empty() { self.beginning_bytes().saturating_sub(self.beginning.len()) } else { 0 };
-        let (beginning, rest) = split(text, room);
-        self.beginning.push_str(beginning);
-        let kept = last(rest, self.end_bytes() + CUT.len());
-        self.is_cut |= kept.len() < rest.len();
-        self.end.push_str(kept);
-        // Not each time: most of what is written is short.
-        if self.end.len() > self.limit_bytes {
-            self.cut(self.end_bytes() + CUT.len());
+        if text.len() > self.limit_bytes {
+            self.text.push_str(&cut(self.limit_bytes, text));
+        } else {
+            self.text.push_str(text);
         }
+        // Not each time: most of what is written is short.
+        self.shorten_above(4 * self.limit_bytes);
         Ok(())
     }
 }
 
-/// The text in two, the first of at most so many bytes.
-fn split(text: &str, bytes: usize) -> (&str, &str) {
-    // No character is longer than four bytes.
-    let at = bytes.min(text.len());
-    (0..4).find_map(|less| text.split_at_checked(at.checked_sub(less)?)).unwrap_or(("", text))
+impl Brief {
+    fn shorten_above(&mut self, bytes: usize) {
+        if self.text.len() > bytes {
+            self.text = cut(self.limit_bytes, &self.text);
+        }
+    }
 }
 
-/// The end of the text, of at most so many bytes.
-fn last(text: &str, bytes: usize) -> &str {
-    let at = text.len().saturating_sub(bytes);
-    (0..4).find_map(|more| text.get(at + more..)).unwrap_or_default()
+/// The beginning and the end of a text that is longer: the end is where an error says what was expected, and where.
+fn cut(limit_bytes: usize, text: &str) -> String {
+    let end_bytes = limit_bytes / 4;
+    let (beginning, end) = (limit_bytes.saturating_sub(end_bytes + CUT.len()), text.len().saturating_sub(end_bytes));
+    // No character is longer than four bytes.
+    let beginning = (0..4).find_map(|less| text.get(..beginning.saturating_sub(less))).unwrap_or_default();
+    let end = (0..4).find_map(|more| text.get(end + more..)).unwrap_or_default();
+    [beginning, CUT, end].concat()
 }
 
 #[cfg(test)]
@@ -111,10 +85,17 @@ mod tests {
             ("1234567ü", "123…ü"),
         ] {
             assert_eq!(brief(8, format_args!("{text}")), expected, "{text}");
-            let letters: Vec<char> = text.chars().collect();
-            let mut piece_by_piece = Brief { limit_bytes: 8, beginning: String::new(), end: String::new(), is_cut: false };
-            letters.iter().for_each(|letter| piece_by_piece.write_char(*letter).expect("is a string"));
-            assert_eq!(piece_by_piece.finish(), expected, "{text}");
+        }
+        // However it comes: letter by letter, in one piece, or both.
+        let digits = "0123456789".repeat(1_000);
+        for pieces in [digits.split_inclusive("").collect(), vec![&*digits], vec!["0123", &digits, "6", "789"]] {
+            let mut brief = Brief { limit_bytes: 8, text: String::new() };
+            for piece in pieces {
+                brief.write_str(piece).expect("is a string");
+                assert!(brief.text.len() <= 4 * brief.limit_bytes, "{}", brief.text);
+            }
+            brief.shorten_above(8);
+            assert_eq!(brief.text, "012…89");
         }
         let long = "x".repeat(1_000_000);
         assert_eq!(brief(MAX_ERROR_BYTES, format_args!("{long}{long}")).len(), MAX_ERROR_BYTES);

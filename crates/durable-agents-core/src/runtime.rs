@@ -7,7 +7,7 @@ pub(crate) use calls::{Serve, ServeCode};
 
 use std::rc::Rc;
 
-use fault::{Nameless, OF_CLIENTS, is_internal, level_of};
+use fault::{Nameless, OF_CLIENTS, level_of, level_of_refusal};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 
@@ -491,9 +491,7 @@ impl Runtime {
             match Rc::clone(&self.entity).set_client_state(Rc::clone(&link), json) {
                 Ok(()) => return,
                 Err(error) => {
-                    let error = error.into();
-                    let level = if is_internal(&error) { Level::Error } else { OF_CLIENTS };
-                    self.shell().log_error(level, wire::STATE, Some(&link), None, &error);
+                    self.shell().log_error(level_of_refusal(&error), wire::STATE, Some(&link), None, &error.into());
                     "State update rejected".to_owned()
                 }
             }

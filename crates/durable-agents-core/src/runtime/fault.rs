@@ -62,6 +62,17 @@ pub(super) fn level_of(error: &Error, link: Option<&Link>) -> Level {
     if is_of_client { OF_CLIENTS } else { Level::Error }
 }
 
+/// How it is logged that a client's state was refused.
+pub(super) fn level_of_refusal(error: &StateError) -> Level {
+    let is_own = match error {
+        StateError::Store(_) => true,
+        // The author's validation says no in words of its own, unless it has failed.
+        StateError::Rejected(reason) => reason.is::<PanicError>() || reason.is::<SqlError>(),
+        _ => false,
+    };
+    if is_own { Level::Error } else { OF_CLIENTS }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -187,70 +187,82 @@ impl Tables {
 #[inline(never)]
 fn update_all(store: &dyn Store, found: Rows) -> Result<u16, HostError> {
     let mut bits = 0;
-    let (mut is_outdated, mut leftovers) = (false, Vec::new());
+    let (mut has_old, mut has_new, mut is_outdated) = (false, false, false);
     for row in found.rows {
         let mut cells = Cells::new(row);
         let (name, sql) = (cells.text().unwrap_or_default(), cells.text().unwrap_or_default());
-        if let Some(table) = ALL.iter().find(|table| table.name == name) {
-            table.update(store, &name, &sql)?;
-            bits |= table.bit;
+        let table = match name.as_str() {
+            "cf_agents_schedules_old" => {
+                has_old = true;
+                &SCHEDULES
+            }
+            "cf_agents_schedules_new" => {
+                has_new = true;
+                &SCHEDULES
+            }
+            "cf_agents_jobs" => {
+                bits |= SDK_JOBS;
+                continue;
+            }
+            _ => match ALL.iter().find(|table| table.name == name) {
+                Some(table) => {
+                    bits |= table.bit;
+                    table
+                }
+                None => continue,
+            },
+        };
+        if table.bit == SCHEDULES.bit && name == table.name {
             // The first version checked the type of a row, and knew no intervals.
-            is_outdated |= table.bit == SCHEDULES.bit && has_word(&sql, "CHECK") && !has_word(&sql, "interval");
-        } else if name == OLD_SCHEDULES || name == NEW_SCHEDULES {
-            SCHEDULES.update(store, &name, &sql)?;
-            leftovers.push(name);
-        } else if name == "cf_agents_jobs" {
-            bits |= SDK_JOBS;
+            is_outdated = has_word(&sql, "CHECK") && !has_word(&sql, "interval");
+            if !has_word(&sql, "strikes") {
+                // Older SDKs kept objects alive by an interval. Before the columns are added, which say that this has been done.
+                store.run("DELETE FROM cf_agents_schedules WHERE callback = '_cf_keepAliveHeartbeat'", &[])?;
+            }
         }
+        table.add_columns(store, &name, &sql)?;
     }
-    for leftover in &leftovers {
-        take_up(store, leftover)?;
-        bits |= SCHEDULES.bit;
-    }
-    if is_outdated {
-        store.run(&format!("ALTER TABLE {} RENAME TO {OLD_SCHEDULES}", SCHEDULES.name), &[])?;
-        take_up(store, OLD_SCHEDULES)?;
+    for (is_there, put_aside) in [
+        (has_old, None),
+        // So the SDK calls the one that is to take the place of an outdated one.
+        (has_new, Some("ALTER TABLE cf_agents_schedules_new RENAME TO cf_agents_schedules_old")),
+        (is_outdated, Some("ALTER TABLE cf_agents_schedules RENAME TO cf_agents_schedules_old")),
+    ] {
+        if is_there {
+            for statement in put_aside.iter().chain(&TAKE_UP) {
+                store.run(statement, &[])?;
+            }
+            bits |= SCHEDULES.bit;
+        }
     }
     Ok(bits)
 }
 
-/// A schedules table that was put aside, because SQLite cannot change what a table checks. The next look takes up one that is left:
-/// whichever statement is the last that succeeds, no row is lost.
-const OLD_SCHEDULES: &str = "cf_agents_schedules_old";
-
-/// What the SDK calls the one that is to take its place.
-const NEW_SCHEDULES: &str = "cf_agents_schedules_new";
-
-/// Moves the rows of a schedules table of another name into the one in use, which is made if there is none.
+/// Moves the rows of a schedules table that was put aside into the one in use, which is made if there is none: SQLite cannot change what
+/// a table checks. Whichever of the statements is the last that succeeds, no row is lost, as the next look goes on with it.
 ///
-/// If any of them is there already, all of them have been, and those that are not there any more have run. What recurs may have been
+/// If any of the rows is there already, all of them have been, and those that are not there any more have run. What recurs may have been
 /// scheduled once more in the meantime.
-fn take_up(store: &dyn Store, from: &str) -> Result<(), HostError> {
-    let columns = "id, callback, payload, type, time, delayInSeconds, cron, intervalSeconds, running, created_at, \
-                   execution_started_at, retry_options, owner_path, owner_path_key";
-    let insert = format!(
-        "INSERT INTO cf_agents_schedules ({columns}) SELECT {columns} FROM {from} AS old \
-         WHERE NOT EXISTS (SELECT 1 FROM {from} JOIN cf_agents_schedules USING (id)) \
-         AND NOT EXISTS (SELECT 1 FROM cf_agents_schedules AS new WHERE old.type IN ('cron', 'interval') AND \
-         (new.type, new.callback, new.cron, new.intervalSeconds, COALESCE(new.payload, 'null'), new.owner_path) IS \
-         (old.type, old.callback, old.cron, old.intervalSeconds, COALESCE(old.payload, 'null'), old.owner_path)) ORDER BY rowid"
-    );
-    for statement in [SCHEDULES.create, &insert, &format!("DROP TABLE {from}")] {
-        store.run(statement, &[])?;
-    }
-    Ok(())
-}
+const TAKE_UP: [&str; 3] = [
+    SCHEDULES.create,
+    "INSERT INTO cf_agents_schedules (id, callback, payload, type, time, delayInSeconds, cron, intervalSeconds, running, created_at, \
+     execution_started_at, retry_options, owner_path, owner_path_key) SELECT id, callback, payload, type, time, delayInSeconds, cron, \
+     intervalSeconds, running, created_at, execution_started_at, retry_options, owner_path, owner_path_key \
+     FROM cf_agents_schedules_old AS old WHERE callback IS NOT '_cf_keepAliveHeartbeat' \
+     AND NOT EXISTS (SELECT 1 FROM cf_agents_schedules_old JOIN cf_agents_schedules USING (id)) \
+     AND NOT EXISTS (SELECT 1 FROM cf_agents_schedules AS new WHERE old.type IN ('cron', 'interval') AND \
+     (new.type, new.callback, new.cron, new.intervalSeconds, COALESCE(new.payload, 'null'), new.owner_path) IS \
+     (old.type, old.callback, old.cron, old.intervalSeconds, COALESCE(old.payload, 'null'), old.owner_path)) ORDER BY rowid",
+    "DROP TABLE cf_agents_schedules_old",
+];
 
 impl Table {
     /// `sql` is how the database says the table of that name was made; it contains columns that were added later.
-    fn update(&self, store: &dyn Store, name: &str, sql: &str) -> Result<(), HostError> {
-        let lacking = || self.added.iter().filter(|(column, _)| !has_word(sql, column));
-        if self.bit == SCHEDULES.bit && lacking().next().is_some() {
-            // Older SDKs kept objects alive by an interval. Before the columns, which say that it has been done.
-            store.run(&format!("DELETE FROM {name} WHERE callback = '_cf_keepAliveHeartbeat'"), &[])?;
-        }
-        for (column, declaration) in lacking() {
-            store.run(&format!("ALTER TABLE {name} ADD COLUMN {column} {declaration}"), &[])?;
+    fn add_columns(&self, store: &dyn Store, name: &str, sql: &str) -> Result<(), HostError> {
+        for (column, declaration) in self.added {
+            if !has_word(sql, column) {
+                store.run(&format!("ALTER TABLE {name} ADD COLUMN {column} {declaration}"), &[])?;
+            }
         }
         Ok(())
     }
