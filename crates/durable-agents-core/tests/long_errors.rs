@@ -13,7 +13,7 @@ use common::agent;
 use durable_agents_core::http::{Request, Response, StatusCode};
 use durable_agents_core::rpc::{Callable, answer};
 use durable_agents_core::testing::MemoryHost;
-use durable_agents_core::{Connection, Context, Message, Result};
+use durable_agents_core::{Connection, Context, Error, Message, Result};
 use serde_json::{Value, json};
 
 agent!(Desk: (), (), ();
@@ -22,6 +22,10 @@ agent!(Desk: (), (), ();
             Callable::new("double", |call| Box::pin(async move { answer(&(call.args.get::<i64>(0, "number")? * 2)) })),
             Callable::new("parse", |call| Box::pin(async move {
                 answer(&serde_json::from_str::<i64>(&call.args.get::<String>(0, "text")?)?)
+            })),
+            Callable::new("order", |call| Box::pin(async move {
+                let order = serde_json::from_str::<i64>(&call.args.get::<String>(0, "text")?);
+                answer(&order.map_err(|wrong| Error::new(wrong).context("this is no order"))?)
             })),
         ] }
     }
@@ -58,6 +62,14 @@ fn the_answer_to_a_call_repeats_a_bit_of_what_does_not_fit() {
         assert!(told.starts_with(beginning) && told.ends_with(end), "{told}");
         assert!(told.len() <= MAX_BYTES, "{} bytes", told.len());
     }
+}
+
+#[test]
+fn the_words_that_a_method_puts_before_an_error_are_what_the_caller_is_told() {
+    let host = MemoryHost::new();
+    let mut client = host.agent::<Desk>("a").connect("");
+    let told = client.call("order", &json!(["secret"])).expect_err("is none");
+    assert_eq!(told, "this is no order");
 }
 
 #[test]

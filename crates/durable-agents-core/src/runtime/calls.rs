@@ -206,7 +206,8 @@ fn internal() -> (Kind, String) {
 
 /// The words of a method that failed: as they are, unless they are those of an error that repeats what it could not read.
 fn words_of(error: &Error) -> String {
-    match error.downcast_ref::<serde_json::Error>() {
+    // The error itself: where the method has put words of its own before it, those are what is told, and no cause.
+    match error.chain().next().and_then(|outermost| outermost.downcast_ref::<serde_json::Error>()) {
         Some(wrong) => brief(MAX_JSON_ERROR_BYTES, format_args!("{wrong}")),
         None => error.to_string(),
     }
