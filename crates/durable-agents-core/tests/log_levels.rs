@@ -12,7 +12,7 @@ mod common;
 use std::time::Duration;
 
 use common::agent;
-use durable_agents_core::host::Level;
+use durable_agents_core::host::{HostError, Level};
 use durable_agents_core::http::Request;
 use durable_agents_core::rpc::{Callable, answer};
 use durable_agents_core::testing::{MemoryHost, Object};
@@ -28,6 +28,7 @@ agent!(Desk: u32, String, ();
         match next {
             7 => bail!("not seven"),
             13 => panic!("not thirteen"),
+            17 => Err(HostError::new("storage is on fire").into()),
             _ => Ok(()),
         }
     }
@@ -166,6 +167,7 @@ fn what_the_agent_or_the_platform_did_is_an_error() {
         Level::Error,
         [
             ("not thirteen", act(|object| object.connect("").set_state(&json!(13)))),
+            ("storage is on fire", act(|object| object.connect("").set_state(&json!(17)))),
             ("disk is full", full),
             ("Tag 1 is", act(|object| drop(object.connect("?untagged")))),
             ("of attachment", send("remember too much")),

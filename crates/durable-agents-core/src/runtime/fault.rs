@@ -67,7 +67,7 @@ pub(super) fn level_of_refusal(error: &StateError) -> Level {
     let is_own = match error {
         StateError::Store(_) => true,
         // The author's validation says no in words of its own, unless it has failed.
-        StateError::Rejected(reason) => reason.is::<PanicError>() || reason.is::<SqlError>(),
+        StateError::Rejected(reason) => reason.is::<SqlError>() || is_internal(reason),
         _ => false,
     };
     if is_own { Level::Error } else { OF_CLIENTS }
