@@ -34,7 +34,8 @@
 //! anybody's to take, so that a bound for it would let strangers keep its user out.
 //!
 //! A connection may send 1,000 messages at once and 20 more a second, calls included, and 64 MiB at once and 1 MiB more a second; what
-//! is over that is not handled: `{"type":"error","message":"Too many messages, try again later"}`, or for a call the same as its error.
+//! is over that is not handled: `{"type":"error","message":"Too many messages, try again later"}`, or for a call the same as its error,
+//! and for a state as that of `cf_agent_state_error`.
 //! It may call `export` 10 times at once and 5 times more a second; what is over that gets `Too many exports, try again later`.
 
 use std::borrow::Cow;
@@ -570,11 +571,15 @@ fn connections_of(cx: &Context<ChatAgent>, user_id: &str) -> impl Iterator<Item 
 /// What a client is told of a message that is one too many.
 #[cold]
 fn too_many_messages(message: &Message) -> Result<String> {
-    let [kind, id] = message.as_text().and_then(|text| json::fields(text, ["type", "id"])).unwrap_or_default();
-    match id.filter(|id| kind == Some(r#""rpc""#) && json::text_of(id).is_some()) {
+    let [kind, id, state] = message.as_text().and_then(|text| json::fields(text, ["type", "id", "state"])).unwrap_or_default();
+    match (kind, id, state) {
         // Who calls waits for an answer to that call, and to no other.
-        Some(id) => Ok(format!(r#"{{"type":"rpc","id":{id},"success":false,"error":"{TOO_MANY}"}}"#)),
-        None => Ok(serde_json::to_string(&Frame::Error { message: TOO_MANY })?),
+        (Some(r#""rpc""#), Some(id), _) if json::text_of(id).is_some() => {
+            Ok(format!(r#"{{"type":"rpc","id":{id},"success":false,"error":"{TOO_MANY}"}}"#))
+        }
+        // The official client shows its state as set until it is told that it is not.
+        (Some(r#""cf_agent_state""#), _, Some(_)) => Ok(format!(r#"{{"type":"cf_agent_state_error","error":"{TOO_MANY}"}}"#)),
+        _ => Ok(serde_json::to_string(&Frame::Error { message: TOO_MANY })?),
     }
 }
 

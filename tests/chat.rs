@@ -192,6 +192,9 @@ fn who_says_too_much_at_once_is_told_and_stays() {
     assert_eq!(ada.next_json(), refused);
     ada.send(r#"{"type":"rpc","id":5,"method":"post","args":[]}"#);
     assert_eq!(ada.next_json(), too_many, "it is no call");
+    ada.set_state(&json!({}));
+    let refused = json!({ "type": "cf_agent_state_error", "error": "Too many messages, try again later" });
+    assert_eq!(ada.next_json(), refused);
     say(&mut bob, "hi");
     assert_eq!(bob.next_json()["message"]["text"], "hi", "others have said nothing");
     host.advance(Duration::from_secs(1));
