@@ -448,8 +448,10 @@ impl Agent for ChatAgent {
         if connection.admit(&LIMITS, message)?.is_none() {
             return Ok(true);
         }
-        // One that has gone meanwhile need not be told.
-        let _ = connection.send(too_many_messages(message)?);
+        if !connection.refuse(message, TOO_MANY) {
+            // One that has gone meanwhile need not be told.
+            let _ = connection.send_json(&Frame::Error { message: TOO_MANY });
+        }
         Ok(false)
     }
 
@@ -566,21 +568,6 @@ fn connections_of(cx: &Context<ChatAgent>, user_id: &str) -> impl Iterator<Item 
     // An id is a tag as well, and a client may choose one that is a user's.
     cx.connections_tagged(user_id)
         .filter(move |other| other.state().is_ok_and(|state| state.is_some_and(|other| other.user_id == user_id)))
-}
-
-/// What a client is told of a message that is one too many.
-#[cold]
-fn too_many_messages(message: &Message) -> Result<String> {
-    let [kind, id, state] = message.as_text().and_then(|text| json::fields(text, ["type", "id", "state"])).unwrap_or_default();
-    match (kind, id, state) {
-        // Who calls waits for an answer to that call, and to no other.
-        (Some(r#""rpc""#), Some(id), _) if json::text_of(id).is_some() => {
-            Ok(format!(r#"{{"type":"rpc","id":{id},"success":false,"error":"{TOO_MANY}"}}"#))
-        }
-        // The official client shows its state as set until it is told that it is not.
-        (Some(r#""cf_agent_state""#), _, Some(_)) => Ok(format!(r#"{{"type":"cf_agent_state_error","error":"{TOO_MANY}"}}"#)),
-        _ => Ok(serde_json::to_string(&Frame::Error { message: TOO_MANY })?),
-    }
 }
 
 /// Counts an export of a connection.

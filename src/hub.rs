@@ -149,8 +149,8 @@ impl HubAgent {
         self.tell(cx, connection, &Frame::Error { error })
     }
 
-    /// Tells a client of its strike; the last one ends the connection.
-    fn strike(&self, cx: &Context<Self>, connection: &Connection<Self>, refusal: Refusal) -> Result<()> {
+    /// Tells a client of the strike that it got for a message; the last one ends the connection.
+    fn strike(&self, cx: &Context<Self>, connection: &Connection<Self>, message: &Message, refusal: Refusal) -> Result<()> {
         let rate_limited = u64::from(matches!(refusal.reason, Reason::Messages | Reason::Bytes));
         self.count(connection, &Traffic { dropped: 1, rate_limited, ..Traffic::default() });
         let error = match refusal.reason {
@@ -159,11 +159,14 @@ impl HubAgent {
             Reason::Size => "Message too large",
             Reason::Content => "Invalid message format",
         };
-        if !refusal.is_last {
-            return self.refuse(cx, connection, error);
+        let words = if refusal.is_last { format!("{error}, closing") } else { error.to_owned() };
+        if !connection.is_protocol_enabled() || !connection.refuse(message, &words) {
+            self.refuse(cx, connection, &words)?;
         }
-        self.refuse(cx, connection, &format!("{error}, closing"))?;
-        self.dismiss(cx, connection, durable_agents::limits::CLOSE_CODE, error)
+        if refusal.is_last {
+            self.dismiss(cx, connection, durable_agents::limits::CLOSE_CODE, error)?;
+        }
+        Ok(())
     }
 
     fn hear(&self, cx: &Context<Self>, connection: &Connection<Self>, message: &Message) -> Result<()> {
@@ -175,7 +178,7 @@ impl HubAgent {
             Some(Said::Presence(status)) => self.change_status(cx, connection, status),
             Some(Said::Subscribe(conversation)) => self.subscribe(cx, connection, &visitor, &conversation),
             Some(Said::Unsubscribe(conversation)) => self.unsubscribe(cx, connection, &visitor, &conversation),
-            None => self.strike(cx, connection, connection.strike(&self.limits.get())?),
+            None => self.strike(cx, connection, message, connection.strike(&self.limits.get())?),
         }
     }
 
@@ -300,7 +303,7 @@ impl Agent for HubAgent {
         connection.note_life()?;
         self.count(connection, &Traffic { messages_in: 1, ..Traffic::default() });
         if let Some(refusal) = connection.admit(&self.limits.get(), message)? {
-            self.strike(cx, connection, refusal)?;
+            self.strike(cx, connection, message, refusal)?;
             return Ok(false);
         }
         if connection.is_protocol_enabled() {

@@ -32,6 +32,7 @@ macro_rules! hub_scenarios {
             a_user_is_offline_some_time_after_the_last_socket_has_closed
             who_comes_back_in_time_was_never_gone
             too_many_messages_are_refused_and_the_third_strike_closes
+            a_call_over_the_rate_is_answered
             who_fills_the_attachment_is_limited_all_the_same
             strikes_expire
             what_is_invalid_or_too_large_is_a_strike
@@ -521,6 +522,23 @@ pub(crate) fn too_many_messages_are_refused_and_the_third_strike_closes(host: &M
     assert_eq!((close.code, &*close.reason), (1008, "Too many messages"));
     bob.send_json(&json!({ "type": "ping" }));
     assert_eq!(next(&mut bob), json!({ "type": "pong" }), "others are not concerned");
+}
+
+pub(crate) fn a_call_over_the_rate_is_answered(host: &MemoryHost) {
+    let hub = hub(host);
+    let too_much = |query: &str| {
+        let mut client = hub.connect(query);
+        for _ in 0..20 {
+            client.send_json(&json!({ "type": "ping" }));
+        }
+        client.frames();
+        client.send_json(&json!({ "type": "rpc", "id": "c", "method": "getSnapshot", "args": [] }));
+        client
+    };
+    let refused = json!({ "type": "rpc", "id": "c", "success": false, "error": "Too many messages" });
+    assert_eq!(too_much("?token=dev:ada&protocol=true").next_json(), refused);
+    // Who does not speak the framework's protocol makes no calls.
+    assert_eq!(next(&mut too_much("?token=dev:bob")), error("Too many messages"));
 }
 
 pub(crate) fn who_fills_the_attachment_is_limited_all_the_same(host: &MemoryHost) {

@@ -11,7 +11,9 @@ use crate::error::{AttachmentError, ConnectionError};
 use crate::instance::Instance;
 use crate::json;
 use crate::link::Link;
-use crate::message::Payload;
+use crate::message::{Message, Payload};
+use crate::wire::client::ClientFrame;
+use crate::wire::{client, server};
 
 /// One client's WebSocket.
 ///
@@ -108,6 +110,21 @@ impl<A: Agent> Connection<A> {
     /// Those of [`send`](Self::send), and [`ConnectionError::Json`].
     pub fn send_json(&self, value: &impl Serialize) -> Result<(), ConnectionError> {
         self.send(serde_json::to_string(value)?)
+    }
+
+    /// Tells the client that its message is not going to be handled, and why, as the protocol says it: a call gets an error, and a state
+    /// `cf_agent_state_error`. A call that is refused otherwise waits for ever, and a state seems to be set. `false`: it is a message of
+    /// the agent's own, and nothing was sent.
+    ///
+    /// For [`should_handle_message`](Agent::should_handle_message). A client that has gone meanwhile is not told.
+    pub fn refuse(&self, message: &Message, reason: &str) -> bool {
+        let refused = match message.as_text().map(client::parse) {
+            Some(ClientFrame::Rpc(call)) => server::rpc_error(&call.id, reason),
+            Some(ClientFrame::State(_)) => server::state_error(reason),
+            Some(ClientFrame::App) | None => return false,
+        };
+        let _ = self.send(refused);
+        true
     }
 
     /// Begins the close handshake.

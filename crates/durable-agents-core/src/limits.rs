@@ -64,7 +64,7 @@ pub struct Limits {
 /// What [`Connection::enforce`] does about a refused message. Whatever it is, the last strike closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Sends `{"error":"…"}` with the text of the [`Reason`].
+    /// Sends `{"error":"…"}` with the text of the [`Reason`]; to a call or a state, what [`Connection::refuse`] sends.
     Tell,
     /// Says nothing.
     Drop,
@@ -189,12 +189,13 @@ impl<A: Agent> Connection<A> {
     /// Those of [`admit`](Self::admit).
     pub fn enforce(&self, limits: &Limits, message: &Message) -> Result<bool, AttachmentError> {
         let Some(refusal) = self.admit(limits, message)? else { return Ok(true) };
+        let reason = refusal.reason.to_string();
         // A client that has gone meanwhile need not be told.
-        if limits.policy == Policy::Tell {
-            let _ = self.send(format!(r#"{{"error":"{}"}}"#, refusal.reason));
+        if limits.policy == Policy::Tell && !self.refuse(message, &reason) {
+            let _ = self.send(format!(r#"{{"error":"{reason}"}}"#));
         }
         if refusal.is_last || limits.policy == Policy::Close {
-            let _ = self.close(CLOSE_CODE, &refusal.reason.to_string());
+            let _ = self.close(CLOSE_CODE, &reason);
         }
         Ok(false)
     }

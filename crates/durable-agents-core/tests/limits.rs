@@ -110,13 +110,27 @@ fn bytes_count_as_utf_8_and_are_refused_before_they_are_parsed() {
         assert_eq!(frames[0].len(), 100);
         assert_eq!(frames[1], Message::Binary(vec![0; 100]));
         assert_eq!(frames[2], Message::Text(r#"{"error":"Too many bytes"}"#.to_owned()));
-        // Not even a protocol frame gets through.
+        // Not even a protocol frame gets through, but it is answered like one.
         client.set_state(&json!(7));
-        assert_eq!(client.texts(), [r#"{"error":"Too many bytes"}"#]);
+        assert_eq!(client.texts(), [r#"{"type":"cf_agent_state_error","error":"Too many bytes"}"#]);
         host.advance(Duration::from_secs(10));
         client.set_state(&json!(7));
         client.send("x");
         assert_eq!(client.texts(), ["x"]);
+    });
+}
+
+#[test]
+fn a_refused_call_is_answered_and_a_message_that_only_looks_like_one_is_the_agents_own() {
+    for_every_eviction(|host| {
+        let mut client = host.agent::<Telling>("a").connect("");
+        for _ in 0..3 {
+            client.send("x");
+        }
+        client.texts();
+        client.send(r#"{"type":"rpc","id":"ü","method":"m","args":[]}"#);
+        client.send(r#"{"type":"rpc","id":1,"method":"m","args":[]}"#);
+        assert_eq!(client.texts(), [r#"{"error":"Too many messages","id":"ü","success":false,"type":"rpc"}"#, TOO_MANY]);
     });
 }
 
