@@ -189,6 +189,9 @@ async fn work(entity: &Rc<dyn Entity>) -> Result<(), HostError> {
         if setbacks >= MAX_SETBACKS {
             // Only a run that it has not survived leaves it here.
             give_up(entity, &job, taken_down(setbacks), u32::try_from(setbacks).unwrap_or(u32::MAX))?;
+            // Nothing is held against the next one, which may take down the object and this with it.
+            is_wary = true;
+            shell.breathe(done, is_wary).await;
             done += 1;
             continue;
         }

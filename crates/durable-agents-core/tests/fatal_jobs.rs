@@ -379,3 +379,20 @@ fn an_item_taken_back_before_its_counted_run_begins_does_not_run() {
     host.run_until_idle();
     assert_eq!(notes(), ["behind"]);
 }
+
+#[test]
+fn each_of_several_items_that_end_the_object_becomes_a_dead_letter() {
+    for waits in [true, false] {
+        let (host, object) = mortal(u64::MAX);
+        WAITS.set(waits);
+        ask(&object, |cx: Context<Mortal>| async move {
+            cx.queue(Mortal::DIE, &())?;
+            cx.queue(Mortal::DIE, &())?;
+            Ok(cx.queue(Mortal::NOTE, &text("behind"))?)
+        });
+        host.advance(12 * 3_600 * SECOND);
+        object.get("");
+        host.advance(12 * 3_600 * SECOND);
+        assert_eq!((object.crashes(), dead(&object).len(), others()), (42, 2, vec![text("behind")]), "{waits}");
+    }
+}
