@@ -332,10 +332,12 @@ pub(crate) fn next_run(shell: &Shell, after_failure: bool) -> Result<Option<u64>
         schedule_ms = Some(if others_run && !after_failure { at_ms.max(now_ms + AGAIN_MS) } else { at_ms });
     }
     let wait = if background.tables.has(&QUEUES) { queue::first_wait(store)? } else { None };
+    // One that runs is looked after, whatever else has failed and however long it would wait in case the object does not survive it: an
+    // object without events is dropped.
+    let is_waiting = !background.is_item_running.get();
     let queue_ms = match wait {
-        Some(wait) if after_failure => Some(now_ms + as_long_again(now_ms, wait.since_ms, QUEUE_CHECK_MS)),
-        // One that runs may have been put off before, in case the object does not survive it.
-        Some(wait) if wait.until_ms > now_ms && !background.is_item_running.get() => Some(wait.until_ms),
+        Some(wait) if after_failure && is_waiting => Some(now_ms + as_long_again(now_ms, wait.since_ms, QUEUE_CHECK_MS)),
+        Some(wait) if wait.until_ms > now_ms && is_waiting => Some(wait.until_ms),
         Some(_) => Some(background.queue_check.keep_or(now_ms + QUEUE_CHECK_MS).max(now_ms + 1)),
         None => {
             background.queue_check.clear();

@@ -396,3 +396,24 @@ fn each_of_several_items_that_end_the_object_becomes_a_dead_letter() {
         assert_eq!((object.crashes(), dead(&object).len(), others()), (42, 2, vec![text("behind")]), "{waits}");
     }
 }
+
+#[test]
+fn an_item_that_runs_is_looked_after_however_often_a_schedule_meets_a_failure_of_the_platform() {
+    fn lost() -> Result<()> {
+        Err(HostError::new("Network connection lost.").into())
+    }
+    let (host, object) = mortal(0);
+    script(&[lost as fn() -> Result<()>; 20]);
+    ask(&object, |cx: Context<Mortal>| async move {
+        cx.queue(Mortal::SLOW, &3_600_000)?;
+        let once = RetryOptions::new().max_attempts(1);
+        Ok(cx.schedule_with(SECOND, Mortal::DIE, &(), ScheduleOptions::new().retry(once))?)
+    });
+    let mut longest_ms = 0;
+    for _ in 0..3_599 {
+        host.advance(SECOND);
+        longest_ms = longest_ms.max(object.alarm_ms().expect("an alarm") - host.now_ms());
+    }
+    assert_eq!(longest_ms, 10_000);
+    assert!(notes().len() > 10);
+}
