@@ -341,6 +341,7 @@ pub(crate) fn next_run(shell: &Shell, after_failure: bool) -> Result<Option<u64>
         Some(_) => Some(background.queue_check.keep_or(now_ms + QUEUE_CHECK_MS).max(now_ms + 1)),
         None => {
             background.queue_check.clear();
+            background.first_pushed.take();
             None
         }
     };

@@ -417,3 +417,18 @@ fn an_item_that_runs_is_looked_after_however_often_a_schedule_meets_a_failure_of
     assert_eq!(longest_ms, 10_000);
     assert!(notes().len() > 10);
 }
+
+#[test]
+fn an_item_taken_back_before_it_begins_holds_nothing_against_the_next_one() {
+    let (host, object) = mortal(0);
+    ask(&object, |cx: Context<Mortal>| async move { Ok(cx.queue(Mortal::NOTE, &text("first"))?) });
+    watch_updates(&object);
+    ask(&object, |cx: Context<Mortal>| async move {
+        let id = cx.queue(Mortal::NOTE, &text("a"))?;
+        cx.dequeue(&id)?;
+        Ok(cx.queue(Mortal::NOTE, &text("b"))?)
+    });
+    host.run_until_idle();
+    assert_eq!(notes(), ["first", "b"]);
+    assert_eq!(updates(&object), [0; 0]);
+}
