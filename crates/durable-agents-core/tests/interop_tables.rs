@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::clerk::{SECOND, ask, clerk, logged};
+use common::clerk::{SECOND, ask, clerk, logged, office, text};
 use common::notes;
 use durable_agents_core::testing::{MemoryHost, Object};
 use durable_agents_core::{AgentOptions, Context, RetryOptions, ScheduleFilter, ScheduleKind, ScheduleOptions, When};
@@ -303,4 +303,25 @@ fn retry_options_of_the_sdk_count_and_nonsense_does_not() {
     let dead = ask(&object, |cx: Context<Clerk>| async move { Ok(cx.dead_letters()?) });
     let attempts: Vec<_> = dead.iter().map(|letter| (letter.id.as_str(), letter.attempts)).collect();
     assert_eq!(attempts, [("a", 2), ("b", 3)]);
+}
+
+#[test]
+fn whatever_another_program_has_marked_as_running_waits_for_one_alarm() {
+    for (kind, running) in [("interval", 1), ("interval", 2), ("cron", 1), ("scheduled", 1)] {
+        let (host, object) = office::<Clerk>();
+        let made =
+            ask(
+                &object,
+                |cx: Context<Clerk>| async move { Ok(cx.schedule(When::cron("0 * * * *"), Clerk::NOTE, &text("due"))?) },
+            );
+        object.evict();
+        let now_s = host.now_ms() / 1_000;
+        let mark = "UPDATE cf_agents_schedules SET type = ?, intervalSeconds = 3600, time = ?, running = ?, execution_started_at = ? \
+                    WHERE id = ?";
+        object.sql(mark, (kind, now_s - 10, running, now_s, made.id)).execute().expect("SQL");
+        object.get("");
+        let before = host.events();
+        host.advance(60 * SECOND);
+        assert_eq!((notes(), host.events() - before), (vec![text("due")], 1), "{kind} {running}");
+    }
 }

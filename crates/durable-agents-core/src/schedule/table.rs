@@ -155,7 +155,7 @@ pub(crate) fn due(store: &dyn Store, now_s: u64) -> Result<Vec<(String, Option<S
 /// if it began in the future.
 pub(crate) fn earliest(store: &dyn Store, now_s: u64, hung_after_s: u64) -> Result<Option<u64>, HostError> {
     let rows = store.run(
-        "SELECT MIN(CASE WHEN type = 'interval' AND running = 1 AND execution_started_at <= ? \
+        "SELECT MIN(CASE WHEN running <> 0 AND execution_started_at <= ? \
          THEN MAX(time, execution_started_at + ?) ELSE time END) FROM cf_agents_schedules WHERE owner_path IS NULL",
         &[now_s.into(), hung_after_s.into()],
     )?;
