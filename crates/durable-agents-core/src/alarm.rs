@@ -524,7 +524,9 @@ async fn run_row(entity: &Rc<dyn Entity>, row: Row, is_suspect: bool) -> Result<
     if is_suspect {
         // The setback is counted before the run, whose end corrects it; others get their turn before the next one.
         let retry_ms = shell.host.now_ms() + rest_ms(setbacks + strikes + 1);
-        let retry_s = kind.next_time(retry_ms).ok().flatten().unwrap_or(retry_ms / 1_000);
+        // One end may be a deploy's: an occurrence is not given up for it.
+        let next_s = if setbacks > 0 { kind.next_time(retry_ms).ok().flatten() } else { None };
+        let retry_s = next_s.unwrap_or(retry_ms / 1_000);
         table::put_off(store, &job.id, retry_s, (setbacks + 1, strikes))?;
         if !job.settle(shell).await? {
             return Ok(Next::Row);
