@@ -108,6 +108,27 @@ impl Job {
     }
 }
 
+impl Shell {
+    /// Lets others in between two runs: now and then also those that the platform holds back, and always if the run before must be on
+    /// disk when the next begins.
+    pub(crate) async fn breathe(&self, done: usize, is_wary: bool) {
+        const LONG_BREATH: usize = 32;
+        if is_wary || done % LONG_BREATH == LONG_BREATH - 1 {
+            self.host.sleep(Duration::ZERO).await;
+        } else {
+            let mut is_over = false;
+            std::future::poll_fn(|cx| {
+                if std::mem::replace(&mut is_over, true) {
+                    return std::task::Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                std::task::Poll::Pending
+            })
+            .await;
+        }
+    }
+}
+
 /// Why a job is given up that the object did not survive the last time, after so many setbacks in a row.
 pub(crate) fn taken_down(setbacks: u64) -> Error {
     error!(

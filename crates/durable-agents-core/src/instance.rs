@@ -21,6 +21,7 @@ use crate::message::Message;
 use crate::place::with_path;
 use crate::rpc::{self, Answer, Args, Call, Callable, Outlet, Trace};
 use crate::runtime::{Runtime, Serve, ServeCode};
+use crate::schedule::due;
 use crate::shell::Shell;
 use crate::stub::decode_props;
 use crate::tags::Tags;
@@ -488,7 +489,7 @@ impl<A: Agent> Entity for Instance<A> {
 
     // What runs callbacks is a tenth of the wasm of a worker with one agent: it is there if one of the worker's agents has any.
     fn run_due(self: Rc<Self>) -> LocalBoxFuture<'static, Result<()>> {
-        if has_callbacks::<A>() { alarm::run(self) } else { Box::pin(ready(orphans::run(&(self as _)))) }
+        if has_callbacks::<A>() { due::run(self) } else { Box::pin(ready(orphans::run(&(self as _)))) }
     }
 
     fn resume(self: Rc<Self>) {

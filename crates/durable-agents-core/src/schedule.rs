@@ -15,6 +15,7 @@ use crate::sql::migrate::SCHEDULES;
 use crate::task::{Callback, TaskError, payload_json};
 
 mod cron;
+pub(crate) mod due;
 mod plan;
 pub(crate) mod table;
 
