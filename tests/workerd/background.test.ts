@@ -100,7 +100,9 @@ test("a job in whose run the object ends is counted, waits, and is given up in t
   await evict("clerk", name);
   // Whoever comes while it ends meets a reset object.
   await ask(name, { do: "journal" }).catch(() => undefined);
-  const [item] = await until(() => sql("clerk", name, items).catch(() => []), (rows) => rows.length > 0);
+  const ends = "SELECT 1 FROM journal WHERE line = 'ends the object'";
+  await until(() => sql("clerk", name, ends).catch(() => []), (rows) => rows.length > 0);
+  const [item] = await sql("clerk", name, items);
   expect(item).toEqual({ setbacks: 1, retry_at_ms: expect.any(Number) });
   expect((item as { retry_at_ms: number }).retry_at_ms).toBeGreaterThan(Date.now());
   // It does not run again while it waits, nor what is behind it.
