@@ -9,7 +9,7 @@ use futures::future::LocalBoxFuture;
 use crate::agent::Agent;
 use crate::context::Context;
 use crate::error::Result;
-use crate::host::{HostError, Level};
+use crate::host::HostError;
 use crate::instance::Entity;
 use crate::schedule::table;
 use crate::shell::Shell;
@@ -152,7 +152,12 @@ impl Shell {
 
     /// The same where something was taken away: an alarm that could not be set goes off too early at worst, for nothing.
     pub(crate) fn arm_or_log(&self) {
-        if let Err(error) = self.arm() {
+        self.log_unarmed(self.arm());
+    }
+
+    /// Says that an alarm could not be set, where nobody else would.
+    pub(crate) fn log_unarmed(&self, armed: Result<(), HostError>) {
+        if let Err(error) = armed {
             self.log_failure("set alarm", None, &error.into());
         }
     }
@@ -173,18 +178,6 @@ impl Shell {
             self.arm()?;
         }
         Ok(())
-    }
-
-    /// Says at the beginning of a wake that there is work which nobody here does.
-    #[inline(never)]
-    pub(crate) fn warn_of_sdk_jobs(&self) {
-        let jobs = self.host.store().run("SELECT 1 FROM cf_agents_jobs LIMIT 1", &[]);
-        if jobs.is_ok_and(|jobs| !jobs.rows.is_empty()) {
-            self.log(
-                Level::Warn,
-                "jobs of the JavaScript SDK are in cf_agents_jobs, which is not taken over: they do not run here",
-            );
-        }
     }
 
     /// Sets the alarm to what the tables and leases want, whatever memory believes it is set to.
@@ -404,9 +397,7 @@ pub(crate) fn ring(
             Ok(true) => Rc::clone(&entity).run_due().await,
             Ok(false) => Ok(()),
             Err(error) => {
-                if let Err(error) = shell.arm_after_failure() {
-                    shell.log_failure("set alarm", None, &error.into());
-                }
+                shell.log_unarmed(shell.arm_after_failure());
                 Err(error)
             }
         }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::destroy;
-use crate::error::{Error, error};
+use crate::error::Error;
 use crate::host::{HostError, Store};
 use crate::instance::Entity;
 use crate::retry::{Fault, Policy};
@@ -127,12 +127,4 @@ impl Shell {
             .await;
         }
     }
-}
-
-/// Why a job is given up that the object did not survive the last time, after so many setbacks in a row.
-pub(crate) fn taken_down(setbacks: u64) -> Error {
-    error!(
-        "the object ended in the middle of the run, the last of {setbacks} setbacks in a row: \
-         it may take more memory or CPU time than the platform allows"
-    )
 }

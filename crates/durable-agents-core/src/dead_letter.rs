@@ -9,7 +9,7 @@ use crate::agent::Agent;
 use crate::attempt::Job;
 use crate::brief::{MAX_ERROR_BYTES, brief};
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, error};
 use crate::host::{HostError, Level};
 use crate::instance::{Entity, report};
 use crate::retry::RetryOptions;
@@ -85,6 +85,15 @@ pub(crate) fn give_up(entity: &Rc<dyn Entity>, job: &Job, error: Error, attempts
     park(entity.shell(), job, &error, attempts)?;
     report(entity, &job.label(), error);
     Ok(())
+}
+
+/// The same of a job in the middle of which the object ended the last time, after so many setbacks in a row.
+pub(crate) fn give_up_fatal(entity: &Rc<dyn Entity>, job: &Job, setbacks: u64) -> Result<(), HostError> {
+    let error = error!(
+        "the object ended in the middle of the run, the last of {setbacks} setbacks in a row: \
+         it may take more memory or CPU time than the platform allows"
+    );
+    give_up(entity, job, error, u32::try_from(setbacks).unwrap_or(u32::MAX))
 }
 
 /// A dead letter as it is stored.

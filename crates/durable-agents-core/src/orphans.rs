@@ -1,6 +1,7 @@
-//! Background work of an agent that has no callbacks: its own end, and what earlier versions of it have left.
+//! Background work that nobody here runs: that of an agent without callbacks, which is its own end and what earlier versions of it have
+//! left, and jobs of the JavaScript SDK.
 //!
-//! Such an agent is built without what runs schedules and the queue.
+//! An agent without callbacks is built without what runs schedules and the queue.
 
 use std::rc::Rc;
 
@@ -9,7 +10,7 @@ use crate::attempt::Job;
 use crate::dead_letter::give_up;
 use crate::destroy;
 use crate::error::{Error, Result, error};
-use crate::host::HostError;
+use crate::host::{HostError, Level};
 use crate::instance::{Entity, report};
 use crate::shell::Shell;
 use crate::sql::cells::Cells;
@@ -100,4 +101,16 @@ pub(crate) fn report_recurring(entity: &Rc<dyn Entity>) {
         Err(error) => error.into(),
     };
     report(entity, "schedule", error);
+}
+
+/// Says at the beginning of a wake that there are jobs which only newer JavaScript SDKs run, if there are.
+#[inline(never)]
+pub(crate) fn warn_of_sdk_jobs(shell: &Shell) {
+    let jobs = shell.host.store().run("SELECT 1 FROM cf_agents_jobs LIMIT 1", &[]);
+    if jobs.is_ok_and(|jobs| !jobs.rows.is_empty()) {
+        shell.log(
+            Level::Warn,
+            "jobs of the JavaScript SDK are in cf_agents_jobs, which is not taken over: they do not run here",
+        );
+    }
 }

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::agent::Agent;
 use crate::alarm::{MAX_SETBACKS, rest_ms};
-use crate::attempt::{Job, Outcome, taken_down};
+use crate::attempt::{Job, Outcome};
 use crate::context::Context;
-use crate::dead_letter::give_up;
+use crate::dead_letter::{give_up, give_up_fatal};
 use crate::host::{HostError, Rows, Store};
 use crate::instance::Entity;
 use crate::retry::{Fault, Policy, RetryOptions};
@@ -164,9 +164,7 @@ fn begin(entity: &Rc<dyn Entity>) {
                 // The items stay, and the alarm comes back for them. The first one may have run.
                 shell.log_failure("queue", None, &error.into());
                 shell.background.first_pushed.take();
-                if let Err(error) = shell.arm_after_failure() {
-                    shell.log_failure("set alarm", None, &error.into());
-                }
+                shell.log_unarmed(shell.arm_after_failure());
             }
         }
     }));
@@ -188,7 +186,7 @@ async fn work(entity: &Rc<dyn Entity>) -> Result<(), HostError> {
         }
         if setbacks >= MAX_SETBACKS {
             // Only a run that it has not survived leaves it here.
-            give_up(entity, &job, taken_down(setbacks), u32::try_from(setbacks).unwrap_or(u32::MAX))?;
+            give_up_fatal(entity, &job, setbacks)?;
             // Nothing is held against the next one, which may take down the object and this with it.
             is_wary = true;
             shell.breathe(done, is_wary).await;

@@ -28,7 +28,7 @@ use crate::shell::Shell;
 use crate::stub::INTERNAL_HEADERS;
 use crate::tags::TagError;
 use crate::wire::client::ClientFrame;
-use crate::{alarm, destroy, wire};
+use crate::{alarm, destroy, orphans, wire};
 
 /// What an HTTP request ended in.
 #[derive(Debug)]
@@ -211,7 +211,7 @@ impl Runtime {
         }
         shell.arm_on_wake()?;
         if shell.background.tables.has_sdk_jobs() {
-            shell.warn_of_sdk_jobs();
+            orphans::warn_of_sdk_jobs(shell);
         }
         Rc::clone(&self.entity).create()?;
         shell.background.set_starting(true);

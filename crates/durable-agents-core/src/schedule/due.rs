@@ -6,7 +6,7 @@ use futures::future::LocalBoxFuture;
 
 use super::table::{self, Row};
 use crate::alarm::{AGAIN_MS, Background, MAX_SETBACKS, rest_ms};
-use crate::attempt::{Job, Outcome, taken_down};
+use crate::attempt::{Job, Outcome};
 use crate::error::{Error, Result};
 use crate::host::{HostError, Level};
 use crate::instance::{Entity, report};
@@ -53,10 +53,9 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if !self.is_over
-            && let Err(error) = self.give_back(false)
-        {
-            self.entity.shell().log_failure("set alarm", None, &error.into());
+        if !self.is_over {
+            let armed = self.give_back(false);
+            self.entity.shell().log_unarmed(armed);
         }
     }
 }
@@ -182,7 +181,7 @@ async fn run_row(entity: &Rc<dyn Entity>, row: Row, is_suspect: bool) -> Result<
     let job = Job { origin: RunOrigin::Schedule, id, callback, payload, retry };
     if setbacks >= MAX_SETBACKS && !is_recurring {
         // Only a run that it has not survived leaves it here.
-        dead_letter::give_up(entity, &job, taken_down(setbacks), u32::try_from(setbacks).unwrap_or(u32::MAX))?;
+        dead_letter::give_up_fatal(entity, &job, setbacks)?;
         return Ok(Next::Row);
     }
     if is_suspect {
