@@ -43,14 +43,19 @@ use std::cell::Cell;
 
 use durable_agents::MAX_STATE_BYTES;
 use durable_agents::host::Level;
-use durable_agents::http::{HeaderValue, Url, header};
+use durable_agents::http::{HeaderValue, header};
 use durable_agents::json;
 use durable_agents::limits::{Limits, Rate, TokenBucket};
 use durable_agents::prelude::*;
-use durable_agents::sql::{MAX_SAFE_INTEGER, Query, SqlError};
+use durable_agents::sql::MAX_SAFE_INTEGER;
 use serde::{Deserialize, Serialize};
 
+mod history;
+
+pub use history::{DEFAULT_PAGE, MAX_AGE_DAYS, MAX_IN_TABLE, MAX_PAGE};
+
 use crate::auth;
+use history::{Asked, Placed};
 
 /// Messages in the state, unless [`ChatProps`] say otherwise.
 pub const MAX_IN_STATE: usize = 200;
@@ -78,12 +83,6 @@ const EXPORTS: Rate = Rate::per_second(10, 5);
 
 const TOO_MANY: &str = "Too many messages, try again later";
 
-/// Messages in the table. Older ones are deleted.
-pub const MAX_IN_TABLE: u64 = 100_000;
-
-/// How long messages stay in the table, in days. Looked after once a day.
-pub const MAX_AGE_DAYS: u64 = 90;
-
 /// Scope of a token whose user may close the chat.
 pub const ADMIN_SCOPE: &str = "chat:admin";
 
@@ -105,23 +104,11 @@ pub const MAX_CONNECTIONS_OF_USER: usize = 32;
 /// Longest user id, in bytes of UTF-8.
 pub const MAX_USER_ID_BYTES: usize = auth::MAX_USER_ID_BYTES;
 
-/// Messages on a page of the history, where the client does not say.
-pub const DEFAULT_PAGE: usize = 50;
-
-/// Most messages on a page of the history.
-pub const MAX_PAGE: usize = 100;
-
 // The state always fits into its row, whatever clients send. JSON doubles what it must escape in a user id.
 const _: () = {
     let participants = MAX_PARTICIPANTS * (2 * MAX_USER_ID_BYTES + r#""","#.len());
     assert!(MAX_BYTES_IN_STATE + participants + 64 <= MAX_STATE_BYTES);
 };
-
-// Written for each message that leaves the state, and read for the history; at most `MAX_IN_TABLE` rows. `seq` is a message's place in
-// the conversation: those in the state come behind the last one here.
-const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS chat_history (
-    seq INTEGER PRIMARY KEY, id TEXT NOT NULL, text TEXT NOT NULL, sender TEXT NOT NULL, timestamp INTEGER NOT NULL
-)";
 
 // Written when somebody addresses the agent with props: one row.
 const CREATE_SETTINGS: &str = "CREATE TABLE IF NOT EXISTS chat_settings (
@@ -201,19 +188,6 @@ enum Frame<'a> {
     Error { message: &'a str },
 }
 
-#[derive(Serialize)]
-struct Page {
-    messages: Vec<ChatMessage>,
-    next: Option<String>,
-}
-
-/// A message and its place in the conversation.
-#[derive(Debug, PartialEq)]
-struct Placed {
-    seq: u64,
-    message: ChatMessage,
-}
-
 /// Why somebody is not let in.
 #[derive(Debug, PartialEq, Eq)]
 enum Refusal {
@@ -267,11 +241,11 @@ impl ChatAgent {
         if too_many == 0 {
             return Ok(cx.set_state(chat)?);
         }
-        let before = last_seq(cx)?;
-        let moved = move_to_table(cx, chat.messages.drain(..too_many)).map_err(Error::from);
+        let before = history::last_seq(cx)?;
+        let moved = history::append(cx, chat.messages.drain(..too_many)).map_err(Error::from);
         if let Err(error) = moved.and_then(|()| Ok(cx.set_state(chat)?)) {
             // What did not leave the state must not be in the table too.
-            cx.sql("DELETE FROM chat_history WHERE seq > ?", (before,)).execute()?;
+            history::take_back(cx, before)?;
             return Err(error);
         }
         // The message is there and everybody knows: its sender must not be told otherwise. The next one tries again.
@@ -283,33 +257,13 @@ impl ChatAgent {
 
     /// Has what is too much for the table deleted, now and daily.
     fn keep_tidy(&self, cx: &Context<Self>) -> Result<()> {
-        cx.sql("DELETE FROM chat_history WHERE seq <= ?", (last_seq(cx)?.saturating_sub(MAX_IN_TABLE),)).execute()?;
+        history::delete_surplus(cx)?;
         if !self.is_trimming.get() {
             // Scheduled already it is the same one: schedules of this kind are not made twice.
             cx.schedule(When::cron("@daily"), Self::TRIM, &())?;
             self.is_trimming.set(true);
         }
         Ok(())
-    }
-
-    fn history(&self, cx: &Context<Self>, request: &Request) -> Result<Response> {
-        let asked = match Asked::parse(request.url()) {
-            Ok(asked) => asked,
-            Err(wrong) => return refusal(StatusCode::BAD_REQUEST, &wrong),
-        };
-        let chat = cx.state()?;
-        // One more than asked for tells whether there are more.
-        let wanted = asked.limit + 1;
-        let mut found = newest_in_state(&chat.messages, last_seq(cx)?, asked.before, wanted);
-        if found.len() < wanted {
-            let older = "SELECT seq, id, text, sender, timestamp FROM chat_history WHERE seq < ? ORDER BY seq DESC LIMIT ?";
-            found.extend(placed(cx.sql(older, (asked.before, wanted - found.len())))?);
-        }
-        let has_more = found.len() > asked.limit;
-        found.truncate(asked.limit);
-        let next = found.last().filter(|_| has_more).map(|oldest| oldest.seq.to_string());
-        let messages = found.into_iter().map(|placed| placed.message).collect();
-        Ok(Response::json(&Page { messages, next })?)
     }
 }
 
@@ -353,10 +307,7 @@ impl ChatAgent {
         let mut room_bytes = MAX_EXPORT_BYTES;
         // What is sent waits in memory for a slow client, so there is an end to it.
         for _ in 0..MAX_EXPORT / MAX_PAGE {
-            let page = "SELECT seq, id, text, sender, timestamp FROM chat_history WHERE seq > ? ORDER BY seq LIMIT ?";
-            let mut page = placed(cx.sql(page, (after, MAX_PAGE)))?;
-            let in_state = (last_seq(cx)? + 1..).zip(cx.state()?.messages.clone()).filter(|(seq, _)| *seq > after);
-            page.extend(in_state.take(MAX_PAGE - page.len()).map(|(seq, message)| Placed { seq, message }));
+            let page = history::after(cx, after)?;
             let Some(last) = page.last() else {
                 stream.end(None)?;
                 return Ok(());
@@ -382,10 +333,8 @@ impl ChatAgent {
     /// Deletes what is too old, once a day for as long as there is something to delete some day.
     #[callback]
     async fn trim(&self, cx: &Context<Self>, run: &Run) -> Result<()> {
-        let oldest = cx.now_ms().saturating_sub(MAX_AGE_MS);
-        // The last one stays, whatever its age: the places of the messages in the state follow from its own.
-        cx.sql("DELETE FROM chat_history WHERE timestamp < ? AND seq < ?", (oldest, last_seq(cx)?)).execute()?;
-        if cx.sql("SELECT COUNT(*) FROM chat_history", ()).one::<u64>()? <= 1 {
+        history::delete_old(cx)?;
+        if history::len(cx)? <= 1 {
             cx.cancel_schedule(&run.id)?;
             self.is_trimming.set(false);
         }
@@ -407,7 +356,7 @@ impl Agent for ChatAgent {
         if requires_token(cx) {
             auth::log_configuration(cx);
         }
-        cx.sql(CREATE_HISTORY, ()).execute()?;
+        history::create(cx)?;
         cx.sql(CREATE_SETTINGS, ()).execute()?;
         if let Some(ChatProps { messages_in_state }) = props {
             if !(1..=MAX_IN_STATE).contains(&messages_in_state) {
@@ -547,12 +496,12 @@ impl Agent for ChatAgent {
             let answer = refusal(StatusCode::UNAUTHORIZED, "Unauthorized")?;
             return Ok(answer.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
         }
-        self.history(cx, &request)
+        match Asked::parse(request.url()) {
+            Ok(asked) => Ok(Response::json(&history::page(cx, &asked)?)?),
+            Err(wrong) => refusal(StatusCode::BAD_REQUEST, &wrong),
+        }
     }
 }
-
-/// Milliseconds that a message stays in the table.
-const MAX_AGE_MS: u64 = MAX_AGE_DAYS * 24 * 60 * 60 * 1_000;
 
 /// Who speaks: the user, unless it is one without a token and calls itself otherwise.
 fn sender_of(user: &ChatUser, sender: Option<String>) -> String {
@@ -580,10 +529,6 @@ fn take_export(cx: &Context<ChatAgent>, connection: &Connection<ChatAgent>) -> R
     Ok(connection.set_state(user)?)
 }
 
-fn last_seq(cx: &Context<ChatAgent>) -> Result<u64, SqlError> {
-    cx.sql("SELECT COALESCE(MAX(seq), 0) FROM chat_history", ()).one()
-}
-
 /// How many of the oldest messages are too much for the state, which has room for `max` of them.
 fn too_many(messages: &[ChatMessage], max: usize) -> usize {
     let mut room_bytes = MAX_BYTES_IN_STATE;
@@ -597,21 +542,6 @@ fn too_many(messages: &[ChatMessage], max: usize) -> usize {
     messages.len() - messages.iter().rev().take(max).take_while(fits).count()
 }
 
-/// Reads rows with the columns `seq, id, text, sender, timestamp`.
-fn placed(query: Query<'_>) -> Result<Vec<Placed>, SqlError> {
-    let rows: Vec<(u64, String, String, String, u64)> = query.all()?;
-    let message = |(seq, id, text, sender, timestamp)| Placed { seq, message: ChatMessage { id, text, sender, timestamp } };
-    Ok(rows.into_iter().map(message).collect())
-}
-
-fn move_to_table(cx: &Context<ChatAgent>, messages: impl Iterator<Item = ChatMessage>) -> Result<(), SqlError> {
-    for ChatMessage { id, text, sender, timestamp } in messages {
-        let insert = "INSERT INTO chat_history (id, text, sender, timestamp) VALUES (?, ?, ?, ?)";
-        cx.sql(insert, (id, text, sender, timestamp)).execute()?;
-    }
-    Ok(())
-}
-
 fn parse(text: &str) -> Option<Incoming> {
     let [kind, text, sender] = json::fields(text, ["type", "text", "sender"])?;
     let text_of = |value| json::text_of(value).map(Cow::into_owned);
@@ -621,45 +551,6 @@ fn parse(text: &str) -> Option<Incoming> {
     };
     let text = text_of(text?).filter(|text| !text.trim().is_empty())?;
     (json::text_of(kind?)? == "chat").then_some(Incoming { text, sender })
-}
-
-/// Which page of the history is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Asked {
-    before: u64,
-    limit: usize,
-}
-
-impl Asked {
-    fn parse(url: &Url) -> Result<Self, String> {
-        let before = match url.query_param("before") {
-            None => Self::FROM_THE_END,
-            Some(cursor) => number(&cursor).ok_or(r#"before must be the "next" of another page"#)?,
-        };
-        let limit = match url.query_param("limit") {
-            None => DEFAULT_PAGE,
-            Some(limit) => number(&limit)
-                .and_then(|limit| usize::try_from(limit).ok())
-                .filter(|limit| (1..=MAX_PAGE).contains(limit))
-                .ok_or_else(|| format!("limit must be a whole number from 1 to {MAX_PAGE}"))?,
-        };
-        Ok(Self { before, limit })
-    }
-
-    const FROM_THE_END: u64 = MAX_SAFE_INTEGER.unsigned_abs();
-}
-
-/// Digits and nothing else: no sign, which Rust would take too.
-fn number(text: &str) -> Option<u64> {
-    let number = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-    number.filter(|number| *number <= Asked::FROM_THE_END)
-}
-
-/// Up to `wanted` of the messages in the state that come before `before`, newest first; the first one follows `last_seq`.
-fn newest_in_state(messages: &[ChatMessage], last_seq: u64, before: u64, wanted: usize) -> Vec<Placed> {
-    let placed = (last_seq + 1..).zip(messages).filter(|(seq, _)| *seq < before);
-    let newest_first = placed.collect::<Vec<_>>().into_iter().rev().take(wanted);
-    newest_first.map(|(seq, message)| Placed { seq, message: message.clone() }).collect()
 }
 
 fn refusal(status: StatusCode, error: &str) -> Result<Response> {
@@ -673,10 +564,6 @@ fn refusal(status: StatusCode, error: &str) -> Result<Response> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn message(id: u64) -> ChatMessage {
-        ChatMessage { id: id.to_string(), text: String::new(), sender: String::new(), timestamp: id }
-    }
 
     #[test]
     fn a_message_is_an_object_with_a_type_and_a_text() {
@@ -705,51 +592,6 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(parse(text).is_some(), understood, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_page_is_asked_for_with_plain_numbers() {
-        let page = |before, limit| Ok(Asked { before, limit });
-        let wrong_limit = Err("limit must be a whole number from 1 to 100".to_owned());
-        let wrong_cursor = Err(r#"before must be the "next" of another page"#.to_owned());
-        for (query, expected) in [
-            ("", page(Asked::FROM_THE_END, 50)),
-            ("?limit=1&before=7", page(7, 1)),
-            ("?limit=100", page(Asked::FROM_THE_END, 100)),
-            ("?limit=007", page(Asked::FROM_THE_END, 7)),
-            ("?before=9007199254740991", page(Asked::FROM_THE_END, 50)),
-            ("?before=9007199254740992", wrong_cursor.clone()),
-            ("?before=99999999999999999999", wrong_cursor.clone()),
-            ("?before=", wrong_cursor.clone()),
-            ("?before=-1", wrong_cursor.clone()),
-            ("?before=%2B1", wrong_cursor.clone()),
-            ("?before=null", wrong_cursor),
-            ("?limit=0", wrong_limit.clone()),
-            ("?limit=101", wrong_limit.clone()),
-            ("?limit=-1", wrong_limit.clone()),
-            ("?limit=5.0", wrong_limit.clone()),
-            ("?limit=1e1", wrong_limit.clone()),
-            ("?limit=all", wrong_limit.clone()),
-            ("?limit=", wrong_limit),
-        ] {
-            assert_eq!(Asked::parse(&Url::parse(&format!("/{query}"))), expected, "{query}");
-        }
-    }
-
-    #[test]
-    fn messages_in_the_state_are_placed_behind_those_in_the_table() {
-        let messages: Vec<_> = (11..=14).map(message).collect();
-        for (before, wanted, expected) in [
-            (Asked::FROM_THE_END, 9, &[14, 13, 12, 11][..]),
-            (Asked::FROM_THE_END, 2, &[14, 13]),
-            (13, 9, &[12, 11]),
-            (11, 9, &[]),
-            (0, 9, &[]),
-        ] {
-            let found = newest_in_state(&messages, 10, before, wanted);
-            assert_eq!(found.iter().map(|placed| placed.seq).collect::<Vec<_>>(), expected, "{before} {wanted}");
-            assert!(found.iter().all(|placed| placed.message.timestamp == placed.seq));
         }
     }
 }
