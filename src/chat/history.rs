@@ -97,8 +97,9 @@ fn placed(query: Query<'_>) -> Result<Vec<Placed>, SqlError> {
 pub(super) fn after(cx: &Context<ChatAgent>, seq: u64) -> Result<Vec<Placed>> {
     let older = "SELECT seq, id, text, sender, timestamp FROM chat_history WHERE seq > ? ORDER BY seq LIMIT ?";
     let mut found = placed(cx.sql(older, (seq, MAX_PAGE)))?;
-    let in_state = (last_seq(cx)? + 1..).zip(cx.state()?.messages.clone()).filter(|(place, _)| *place > seq);
-    found.extend(in_state.take(MAX_PAGE - found.len()).map(|(seq, message)| Placed { seq, message }));
+    let chat = cx.state()?;
+    let in_state = (last_seq(cx)? + 1..).zip(&chat.messages).filter(|(place, _)| *place > seq);
+    found.extend(in_state.take(MAX_PAGE - found.len()).map(|(seq, message)| Placed { seq, message: message.clone() }));
     Ok(found)
 }
 
